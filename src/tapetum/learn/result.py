@@ -1,0 +1,155 @@
+"""What a study found: `StudyResult`, plain frozen values that go to JSON and back without loss.
+
+`learn.validate` makes it, `report` draws it, `predict` keeps a part of it in the model card.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+__all__ = [
+    "Candidate",
+    "Check",
+    "Estimate",
+    "FlowStep",
+    "Importance",
+    "Performance",
+    "Prediction",
+    "StudyResult",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure with its 95 % interval (patient-level bootstrap, percentile)."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Performance:
+    """How good predictions were on one set of people.
+
+    ``metrics`` has roc_auc, pr_auc, brier, calibration_slope, calibration_intercept, sensitivity, specificity, ppv,
+    npv; the last four at ``threshold`` (a probability). ``n``, ``patients`` and ``events`` count units, people and
+    units with the outcome. Curves are lists of rows:
+    ``roc`` (false positive rate, true positive rate), ``pr`` (recall, precision),
+    ``calibration`` (mean predicted, observed fraction, low, high, n),
+    ``decision`` (threshold, net benefit of the model, net benefit of treating all).
+    """
+
+    n: int
+    patients: int
+    events: int
+    threshold: float
+    metrics: Mapping[str, Estimate]
+    roc: list[list[float]] = field(default_factory=list)
+    pr: list[list[float]] = field(default_factory=list)
+    calibration: list[list[float]] = field(default_factory=list)
+    decision: list[list[float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One model family in nested cross-validation on the development set; ``by_site`` when sites were held out."""
+
+    name: str
+    performance: Performance
+    by_site: Mapping[str, Performance] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FlowStep:
+    """One box of the cohort flow diagram. ``dropped`` maps a reason to the number of units that left at this step."""
+
+    label: str
+    patients: int
+    units: int
+    events: int | None = None
+    dropped: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Importance:
+    """Loss of ROC-AUC when a feature is shuffled (permutation importance on out-of-fold data), with its interval."""
+
+    name: str
+    code: str
+    loss: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One unit's out-of-sample probability. ``part`` is cv or test; low and high come from the bagged refits."""
+
+    patient_key: str
+    unit: str
+    part: str
+    probability: float
+    low: float
+    high: float
+    outcome: int
+    site: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One guard that was asked, what it looked at, and that it agreed (a guard that does not agree raises)."""
+
+    name: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class StudyResult:
+    """Everything a report shows about one study.
+
+    ``study`` is the study file as parsed; ``lineage`` has data_digest, settings, versions, seed, started_at, seconds.
+    ``threshold_rule`` says in words how the threshold was chosen (always on the development set).
+    """
+
+    study: Mapping[str, Any]
+    flow: list[FlowStep]
+    checks: list[Check]
+    candidates: list[Candidate]
+    chosen: str
+    threshold_rule: str
+    test: Performance | None
+    importance: list[Importance]
+    predictions: list[Prediction]
+    lineage: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """Nested dicts, lists, strings and numbers."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, tree: Mapping[str, Any]) -> StudyResult:
+        """The inverse of `to_json`."""
+        return cls(
+            study=tree["study"],
+            flow=[FlowStep(**step) for step in tree["flow"]],
+            checks=[Check(**check) for check in tree["checks"]],
+            candidates=[
+                Candidate(
+                    item["name"],
+                    _performance(item["performance"]),
+                    {site: _performance(row) for site, row in item["by_site"].items()},
+                )
+                for item in tree["candidates"]
+            ],
+            chosen=tree["chosen"],
+            threshold_rule=tree["threshold_rule"],
+            test=_performance(tree["test"]) if tree["test"] else None,
+            importance=[Importance(i["name"], i["code"], Estimate(**i["loss"])) for i in tree["importance"]],
+            predictions=[Prediction(**row) for row in tree["predictions"]],
+            lineage=tree["lineage"],
+        )
+
+
+def _performance(tree: Mapping[str, Any]) -> Performance:
+    return Performance(**{**tree, "metrics": {name: Estimate(**e) for name, e in tree["metrics"].items()}})
