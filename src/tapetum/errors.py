@@ -62,6 +62,7 @@ REJECTIONS: dict[str, str] = {
     "unknown-patient": "name the patient of this file in a mapping (--mapping) and acquire it again",
     "burned-in-text": "the pixels may show the patient's name; look, then repeat with --allow-burned-in",
     "identifier-survived": "a direct identifier was still present after de-identification; report it, keep the file",
+    "no-mapping": "say in a mapping (--mapping) what the columns of this table mean",
     "invalid-row": "the row does not fit the mapping; correct the table or the mapping",
     "unsupported": "this kind of object is not taken in yet",
 }

@@ -52,7 +52,7 @@ class Series:
 class Rejected:
     """One file that could not be used. ``locator`` is the place it came from, sealed with the workspace's key."""
 
-    source_digest: str
+    arrived: str
     code: str
     message: str
     locator: bytes
@@ -61,11 +61,15 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """How one file ended: exactly one of stored, duplicate, rejected."""
+    """How one file ended: exactly one of stored, duplicate, rejected.
+
+    ``arrived`` is the keyed digest of the file's place and bytes: a file that is stored at last leaves the quarantine.
+    """
 
     outcome: Outcome
     instance: Instance | None = None
     rejected: Rejected | None = None
+    arrived: str = ""
 
     def __post_init__(self) -> None:
         wanted = {"stored": self.instance, "rejected": self.rejected}.get(self.outcome, True)

@@ -1,0 +1,14 @@
+"""No identity leaves: pseudonyms and de-identification (DICOM PS3.15 Annex E). Start at `deidentify`."""
+
+from tapetum.protect.deidentify import deidentify, identifiers, may_show_identity, patient_of, survivors
+from tapetum.protect.pseudonym import KEY_BYTES, Pseudonymiser
+
+__all__ = [
+    "KEY_BYTES",
+    "Pseudonymiser",
+    "deidentify",
+    "identifiers",
+    "may_show_identity",
+    "patient_of",
+    "survivors",
+]

@@ -1,0 +1,93 @@
+"""Bulk numbers in Parquet: one folder a table, one part a batch. Start at `ObservationTable`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import polars as pl
+
+from tapetum.model import Observation
+
+__all__ = ["OBSERVATION_SCHEMA", "ObservationTable"]
+
+OBSERVATION_SCHEMA = pl.Schema(
+    {
+        "patient_key": pl.String(),
+        "series_instance_uid": pl.String(),
+        "region": pl.String(),
+        "name": pl.String(),
+        "value": pl.Float64(),
+        "text": pl.String(),
+        "code": pl.String(),
+        "scheme": pl.String(),
+        "unit": pl.String(),
+        "effective_at": pl.String(),
+        "method": pl.String(),
+        "source": pl.String(),
+    }
+)
+KEY = ["patient_key", "series_instance_uid", "region", "name", "effective_at", "method"]
+
+
+class ObservationTable:
+    """Every observation of a workspace: clinical facts and image features in one long table.
+
+    The last written row of a key (patient, series, region, name, date, method) counts. Writing the same batch twice
+    changes nothing, because a part is named after its content.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def append(self, observations: Iterable[Observation]) -> int:
+        """Write a batch as one part; returns the number of rows."""
+        rows = [_row(observation) for observation in observations]
+        if not rows:
+            return 0
+        frame = pl.DataFrame(rows, schema=OBSERVATION_SCHEMA, orient="row")
+        digest = hashlib.sha256(frame.hash_rows(seed=1).to_numpy().tobytes()).hexdigest()[:24]
+        parts = sorted(self._folder.glob("*.parquet"))
+        if any(part.stem.endswith(digest) for part in parts):
+            return len(rows)
+        number = int(parts[-1].stem.split("-")[0]) + 1 if parts else 0
+        place = self._folder / f"{number:08d}-{digest}.parquet"
+        part = place.with_suffix(".new")
+        frame.write_parquet(part, compression="zstd")
+        part.replace(place)
+        return len(rows)
+
+    def read(self) -> pl.DataFrame:
+        """All rows that count, ordered by their key."""
+        parts = sorted(self._folder.glob("*.parquet"))
+        if not parts:
+            return pl.DataFrame(schema=OBSERVATION_SCHEMA)
+        return (
+            pl.concat([pl.read_parquet(part) for part in parts])
+            .unique(subset=KEY, keep="last", maintain_order=True)
+            .sort(KEY)
+        )
+
+    def done(self, method: str) -> set[tuple[str, str]]:
+        """The (series, region) pairs that have rows of a method: what need not be computed again."""
+        frame = self.read().filter(pl.col("method") == method)
+        return set(frame.select("series_instance_uid", "region").unique().iter_rows())
+
+
+def _row(item: Observation) -> tuple[object, ...]:
+    code = (item.code.value, item.code.scheme) if item.code else ("", "")
+    return (
+        item.patient_key,
+        item.series_instance_uid,
+        item.region,
+        item.name,
+        item.value,
+        item.text,
+        *code,
+        item.unit,
+        item.effective_at,
+        item.method,
+        item.source,
+    )
