@@ -26,6 +26,10 @@ class BlobStore(Protocol):
 
     def __contains__(self, key: str) -> bool: ...
 
+    def flush(self) -> None:
+        """Have all that was put written down for good: called once a batch, before the catalogue names it."""
+        ...
+
 
 class Catalogue(Protocol):
     """Small facts that change: which instances, series and rejected files there are."""

@@ -141,7 +141,8 @@ def survivors(dataset: Dataset, own: frozenset[str]) -> list[str]:
 def _clean(dataset: Dataset, own: frozenset[str], names: Pseudonymiser, patient_key: str) -> Dataset:
     out = Dataset()
     # The writer needs to know in which encoding the raw pixel element will follow.
-    out.set_original_encoding(*dataset.original_encoding, dataset.original_character_set)
+    implicit, little = dataset.original_encoding
+    out.set_original_encoding(implicit, little, dataset.original_character_set)
     for element in dataset:
         kept = _element(element, own, names, patient_key)
         if kept is not None:

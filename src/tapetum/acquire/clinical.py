@@ -1,0 +1,121 @@
+"""Clinical tables: rows of a CSV become observations, and say whose the pictures are. Start at `read_table`."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import PurePosixPath
+from typing import BinaryIO
+
+from tapetum.acquire.mapping import MappedObservation, TableMapping
+from tapetum.errors import RejectedInput
+from tapetum.model import Observation
+from tapetum.protect import Pseudonymiser
+
+__all__ = ["Manifest", "TableRow", "read_table", "shifted_date"]
+
+
+@dataclass(frozen=True, slots=True)
+class TableRow:
+    """One row: what it says by role, and its observations about the patient and about one image.
+
+    ``roles["patient"]`` is still the source's own identifier: it is needed to place pictures and is never stored.
+    Observations carry the pseudonym, and no series yet.
+    """
+
+    roles: Mapping[str, str]
+    patient: list[Observation]
+    image: list[Observation]
+
+
+@dataclass(slots=True)
+class Manifest:
+    """Which row speaks of which file. Keys are paths or names of files as the table writes them."""
+
+    rows: dict[str, TableRow] = field(default_factory=dict)
+
+    def find(self, relative: str) -> TableRow | None:
+        """The row of a file: by its whole path below the given folder, by any end of it, at last by its name."""
+        parts = PurePosixPath(relative).parts
+        for start in range(len(parts)):
+            row = self.rows.get("/".join(parts[start:]))
+            if row is not None:
+                return row
+        return None
+
+
+def read_table(
+    file: BinaryIO, mapping: TableMapping, names: Pseudonymiser, source: str
+) -> Iterator[TableRow | RejectedInput]:
+    """Yield each row of a CSV as its roles and its observations; a row that does not fit as its rejection.
+
+    Dates are ISO (YYYY-MM-DD or YYYYMMDD) and are shifted. A rejection names the row by its number and the column,
+    never a value.
+
+    Raises
+    ------
+    RejectedInput : invalid-row for a table that is no table or lacks a mapped column.
+    """
+    text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+    try:
+        rows = csv.DictReader(text, delimiter=mapping.separator)
+        wanted = {*mapping.columns.values(), *(item.column for item in mapping.observations)}
+        absent = sorted(wanted - set(rows.fieldnames or ()))
+        if absent:
+            raise RejectedInput("invalid-row", "the table lacks a mapped column", column=absent[0])
+        for number, row in enumerate(rows, start=2):
+            try:
+                yield _row({name: (cell or "").strip() for name, cell in row.items() if name}, mapping, names, source)
+            except RejectedInput as error:
+                error.context["row"] = number
+                yield error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise RejectedInput("invalid-row", "the table is not UTF-8 text with separated values") from error
+    finally:
+        text.detach()
+
+
+def _row(row: Mapping[str, str], mapping: TableMapping, names: Pseudonymiser, source: str) -> TableRow:
+    roles = {role: row.get(column, "") for role, column in mapping.columns.items()}
+    if not roles.get("patient"):
+        raise RejectedInput("invalid-row", "a row without patient")
+    patient_key = names.patient(roles["patient"])
+    effective_at = shifted_date(roles.get("date", ""), patient_key, names)
+    found: dict[str, list[Observation]] = {"patient": [], "image": []}
+    for item in mapping.observations:
+        raw = row.get(item.column, "")
+        if raw in mapping.missing:
+            continue
+        observation = Observation(
+            patient_key,
+            item.name,
+            value=_number(raw, item) if item.kind == "number" else None,
+            text=raw if item.kind == "text" else None,
+            code=item.code,
+            unit=item.unit,
+            effective_at=effective_at,
+            method="table",
+            source=source,
+        )
+        found[item.level].append(observation)
+    return TableRow(roles, found["patient"], found["image"])
+
+
+def _number(raw: str, item: MappedObservation) -> float:
+    try:
+        return float(raw)
+    except ValueError:
+        raise RejectedInput("invalid-row", "not a number", column=item.column) from None
+
+
+def shifted_date(raw: str, patient_key: str, names: Pseudonymiser) -> str:
+    """An ISO date moved by the patient's shift; empty stays empty. Raises RejectedInput for anything else."""
+    if not raw:
+        return ""
+    try:
+        return names.shift_date(date.fromisoformat(raw[:10]), patient_key).isoformat()
+    except ValueError:
+        raise RejectedInput("invalid-row", "not an ISO date") from None

@@ -1,0 +1,230 @@
+"""What becomes of one file: `Intake.take`."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import BinaryIO, cast
+
+from pydicom import Dataset
+from pydicom.multival import MultiValue
+
+from tapetum.acquire.clinical import shifted_date
+from tapetum.acquire.mapping import TableMapping
+from tapetum.acquire.walk import SPOOL_BYTES, Source
+from tapetum.errors import RejectedInput
+from tapetum.formats import dicom, nifti, nrrd, picture
+from tapetum.model import Arrival, Instance, Rejected
+from tapetum.model.records import Role
+from tapetum.ports import BlobStore, Catalogue
+from tapetum.protect import Pseudonymiser, deidentify, may_show_identity, patient_of
+
+__all__ = ["Intake", "Policy", "chunks"]
+
+SEGMENTATION, STRUCTURE_SET = "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.481.3"
+KEPT_ATTRIBUTES = (
+    "Modality", "SOPClassUID", "StudyDate", "StudyDescription", "SeriesDescription", "BodyPartExamined", "Laterality",
+    "ImageLaterality", "PatientSex", "PatientAge", "Manufacturer", "ManufacturerModelName", "FrameOfReferenceUID",
+    "InstanceNumber",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Settings of the door. ``site`` names the institution; empty means each object's own, as a pseudonym."""
+
+    max_bytes: int = 16 << 30
+    max_pixels: int = 1 << 28
+    allow_burned_in: bool = False
+    site: str = ""
+
+
+class Intake:
+    """Turns a file into a stored blob and the row that describes it."""
+
+    def __init__(
+        self,
+        blobs: BlobStore,
+        catalogue: Catalogue,
+        names: Pseudonymiser,
+        policy: Policy,
+        mapping: TableMapping | None,
+    ) -> None:
+        self._blobs, self._catalogue, self._names = blobs, catalogue, names
+        self._policy, self._mapping = policy, mapping or TableMapping()
+
+    def take(self, source: Source, row: Mapping[str, str] | None) -> Arrival:
+        """Store one file. ``row`` is what a table says about it, by role.
+
+        Raises
+        ------
+        RejectedInput, IdentityExposed : why it cannot be stored.
+        """
+        if source.size_bytes == 0:
+            raise RejectedInput("empty-file")
+        if source.size_bytes > self._policy.max_bytes:
+            raise RejectedInput("archive-bomb", "the file is larger than allowed")
+        if source.kind == "dicom":
+            with source.open() as file:
+                return self._dicom(source, file)
+        if source.kind in ("nifti", "nrrd", "picture"):
+            return self._by_mapping(source, row)
+        raise RejectedInput("unknown-format")
+
+    def rejected(self, source: Source, error: RejectedInput) -> Rejected:
+        """The quarantine's row of a file; its place is sealed, because paths hold names."""
+        return Rejected(
+            arrived=self._names.digest((), source.locator),
+            code=error.code,
+            message=str(error),
+            locator=self._names.seal(source.locator),
+            size_bytes=source.size_bytes,
+        )
+
+    def settle(self) -> None:
+        """Have the blobs written down for good."""
+        self._blobs.flush()
+
+    def _dicom(self, source: Source, file: BinaryIO) -> Arrival:
+        digest = self._digest(file)
+        if self._catalogue.known([digest]):
+            return Arrival("duplicate", arrived=self._names.digest((), source.locator))
+        found = dicom.read(file)
+        _refuse_what_is_no_image(found)
+        if may_show_identity(found.header) and not self._policy.allow_burned_in:
+            raise RejectedInput("burned-in-text")
+        header = deidentify(found.header, self._names)
+        with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as spool:
+            out = cast(BinaryIO, spool)
+            dicom.write(header, found, out)
+            size = out.tell()
+            out.seek(0)
+            blob = self._blobs.put(out)
+        institution = str(found.header.get("InstitutionName") or "")
+        attributes = _attributes(header)
+        attributes["site"] = self._policy.site or (self._names.site(institution) if institution else "")
+        attributes["pixel_digest"] = found.pixel_digest() if found.has_pixels else blob
+        instance = Instance(
+            sop_instance_uid=str(header.SOPInstanceUID),
+            series_instance_uid=str(header.SeriesInstanceUID),
+            study_instance_uid=str(header.StudyInstanceUID),
+            patient_key=patient_of(found.header, self._names),
+            blob=blob,
+            source_digest=digest,
+            format="dicom",
+            size_bytes=size,
+            role="mask" if header.SOPClassUID in (SEGMENTATION, STRUCTURE_SET) else "image",
+            attributes=attributes,
+        )
+        return self._stored(source, instance)
+
+    def _by_mapping(self, source: Source, row: Mapping[str, str] | None) -> Arrival:
+        """A file that does not say whose it is: the mapping does."""
+        facts = dict(row) if row is not None else self._facts_of_path(source.relative)
+        if not facts.get("patient"):
+            raise RejectedInput("unknown-patient")
+        patient_key = self._names.patient(facts["patient"])
+        with source.open() as file:
+            digest = self._digest(file, patient_key)
+            data = None if self._catalogue.known([digest]) else _cleaned(source.kind, file, self._policy.max_pixels)
+        role: Role = "mask" if facts.get("role") == self._mapping.mask else "image"
+        group = f"{patient_key}:{facts.get('series', '')}"
+        series_uid = self._names.uid(f"series:{group}:{role}" if facts.get("series") else f"file:{digest}")
+        day = shifted_date(facts.get("date", ""), patient_key, self._names)
+        blob = self._blobs.put(data) if data is not None else ""
+        attributes = {
+            "Modality": self._mapping.image.get("modality", "OT"),
+            "BodyPartExamined": self._mapping.image.get("body_part_examined", ""),
+            "ImageLaterality": facts.get("laterality", "")[:1].upper(),
+            "StudyDate": day.replace("-", ""),
+            "site": facts.get("site") or self._policy.site or self._mapping.image.get("site", ""),
+            "pixel_digest": blob,
+        }
+        if role == "mask":
+            attributes["ReferencedSeriesInstanceUID"] = str(self._names.uid(f"series:{group}:image"))
+        instance = Instance(
+            sop_instance_uid=str(self._names.uid(f"instance:{digest}")),
+            series_instance_uid=str(series_uid),
+            study_instance_uid=str(self._names.uid(f"study:{patient_key}:{day or facts.get('series', '')}")),
+            patient_key=patient_key,
+            blob=blob,
+            source_digest=digest,
+            format=source.kind,
+            size_bytes=len(data) if data is not None else 0,
+            role=role,
+            attributes={name: value for name, value in attributes.items() if value},
+        )
+        if data is None:
+            return Arrival("duplicate", instance=instance, arrived=self._names.digest((), source.locator))
+        return self._stored(source, instance)
+
+    def _stored(self, source: Source, instance: Instance) -> Arrival:
+        """Stored, with the quarantine row it becomes should the catalogue find that it contradicts another."""
+        spare = self.rejected(source, RejectedInput("mixed-series"))
+        return Arrival("stored", instance=instance, rejected=spare, arrived=spare.arrived)
+
+    def _digest(self, file: BinaryIO, *context: str) -> str:
+        file.seek(0)
+        return self._names.digest(chunks(file), *context)
+
+    def _facts_of_path(self, relative: str) -> dict[str, str]:
+        match = self._mapping.pattern.search(relative) if self._mapping.pattern else None
+        return {name: value for name, value in match.groupdict().items() if value} if match else {}
+
+
+def _refuse_what_is_no_image(found: dicom.DicomObject) -> None:
+    sop_class = found.header.SOPClassUID
+    if found.has_pixels or sop_class == STRUCTURE_SET:
+        return
+    if "Image Storage" in sop_class.name or sop_class == SEGMENTATION:
+        raise RejectedInput("missing-pixel-data", sop_class=sop_class.name)
+    raise RejectedInput("unsupported", sop_class=sop_class.name)
+
+
+def _cleaned(kind: str, file: BinaryIO, max_pixels: int) -> bytes:
+    """The file without a word in it, after it was read to its end once."""
+    file.seek(0)
+    data = file.read()
+    if kind == "picture":
+        return picture.clean(data, max_pixels)
+    module = nifti if kind == "nifti" else nrrd
+    module.read(io.BytesIO(data))
+    return module.clean(data)
+
+
+def _attributes(header: Dataset) -> dict[str, object]:
+    """The few facts that later stages and people ask for, by DICOM keyword."""
+    found: dict[str, object] = {}
+    for keyword in KEPT_ATTRIBUTES:
+        value = header.get(keyword)
+        if value not in (None, ""):
+            found[keyword] = "\\".join(map(str, value)) if isinstance(value, MultiValue) else str(value)
+    found.setdefault("Modality", "OT")
+    referenced = _referenced_series(header)
+    if referenced:
+        found["ReferencedSeriesInstanceUID"] = referenced
+    return found
+
+
+def _referenced_series(header: Dataset) -> str:
+    """Which image series a SEG or RTSTRUCT speaks of (the first, when there are several)."""
+    if header.SOPClassUID == SEGMENTATION:
+        return str(_first(header, "ReferencedSeriesSequence").get("SeriesInstanceUID", ""))
+    if header.SOPClassUID == STRUCTURE_SET:
+        frame = _first(header, "ReferencedFrameOfReferenceSequence")
+        series = _first(_first(frame, "RTReferencedStudySequence"), "RTReferencedSeriesSequence")
+        return str(series.get("SeriesInstanceUID", ""))
+    return ""
+
+
+def _first(parent: Dataset, keyword: str) -> Dataset:
+    items = parent.get(keyword)
+    return items[0] if items else Dataset()
+
+
+def chunks(file: BinaryIO) -> Iterator[bytes]:
+    """The rest of a file, 1 MiB at a time."""
+    while chunk := file.read(1 << 20):
+        yield chunk

@@ -1,0 +1,132 @@
+"""The mapping file: what a table's columns and a file's name mean. Start at `read_mapping`.
+
+DICOM says by itself whose it is. A photograph, a NIfTI or a CSV does not: a mapping says it, in TOML::
+
+    [columns]                 # role = column of the table; only `patient` is needed
+    patient = "patient"
+    file = "file"             # this row is about that picture (its name, or its path below the given folder)
+    laterality = "eye"
+    date = "visit"
+
+    [image]                   # holds for every picture that is not DICOM
+    modality = "OP"
+    body_part_examined = "EYE"
+
+    [files]                   # instead of a table: the file's path says whose it is (regular expression)
+    pattern = '(?P<patient>\\d+)/(?P<series>Pre|Post)_(?P<role>Scan|Mask)'
+    mask = "Mask"             # the `role` of masks; a mask belongs to the image of the same patient and series
+
+    [[observation]]
+    column = "icdr_grade"     # becomes the observation of this name, or of `name`
+    kind = "text"             # or "number"
+    level = "image"           # or "patient"
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tapetum.errors import InvalidStudy
+from tapetum.model import Code
+
+__all__ = ["MappedObservation", "TableMapping", "read_mapping"]
+
+GROUPS = frozenset({"patient", "laterality", "date", "site", "series", "role"})
+ROLES = GROUPS | {"file", "series_instance_uid"}
+MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "None", ".")
+
+
+@dataclass(frozen=True, slots=True)
+class MappedObservation:
+    """One column that becomes observations. ``kind`` is number or text, ``level`` image or patient."""
+
+    column: str
+    name: str
+    kind: str = "number"
+    level: str = "patient"
+    unit: str = "1"
+    code: Code | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TableMapping:
+    """A mapping file as parsed: see the module's example."""
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    image: Mapping[str, str] = field(default_factory=dict)
+    pattern: re.Pattern[str] | None = None
+    mask: str = "mask"
+    observations: tuple[MappedObservation, ...] = ()
+    separator: str = ","
+    missing: tuple[str, ...] = MISSING
+
+
+def read_mapping(path: Path) -> TableMapping:
+    """Read and check a mapping file.
+
+    Raises
+    ------
+    InvalidStudy : not TOML, an unknown key, a pattern that names nobody; the message names the place.
+    """
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InvalidStudy(f"the mapping cannot be read: {error}", hint="it must be a TOML file") from error
+    _only(tree, {"columns", "image", "files", "observation", "table"}, "the mapping")
+    _only(tree.get("columns", {}), ROLES, "[columns]")
+    _only(tree.get("image", {}), {"modality", "body_part_examined", "site"}, "[image]")
+    _only(tree.get("files", {}), {"pattern", "mask"}, "[files]")
+    _only(tree.get("table", {}), {"separator", "missing"}, "[table]")
+    if tree.get("columns") and "patient" not in tree["columns"]:
+        raise InvalidStudy("[columns] names no patient", hint='add patient = "<column>"')
+    return TableMapping(
+        columns=tree.get("columns", {}),
+        image=tree.get("image", {}),
+        pattern=_pattern(tree.get("files", {}).get("pattern")),
+        mask=tree.get("files", {}).get("mask", "mask"),
+        observations=tuple(_observation(row) for row in tree.get("observation", [])),
+        separator=tree.get("table", {}).get("separator", ","),
+        missing=tuple(tree.get("table", {}).get("missing", MISSING)),
+    )
+
+
+def _pattern(text: str | None) -> re.Pattern[str] | None:
+    if text is None:
+        return None
+    try:
+        pattern = re.compile(text)
+    except re.error as error:
+        raise InvalidStudy(f"[files] pattern is no regular expression: {error}") from error
+    _only(pattern.groupindex, GROUPS, "[files] pattern")
+    if "patient" not in pattern.groupindex:
+        raise InvalidStudy("[files] pattern names no patient", hint="write (?P<patient>...) around the patient's part")
+    return pattern
+
+
+def _observation(row: Mapping[str, Any]) -> MappedObservation:
+    _only(row, {"column", "name", "kind", "level", "unit", "code"}, "[[observation]]")
+    if "column" not in row:
+        raise InvalidStudy("[[observation]] names no column", hint='add column = "<column>"')
+    for key, allowed in (("kind", {"number", "text"}), ("level", {"patient", "image"})):
+        if row.get(key, next(iter(allowed))) not in allowed:
+            raise InvalidStudy(f"[[observation]] {key} is {row[key]!r}", hint=f"use one of {sorted(allowed)}")
+    code = row.get("code")
+    return MappedObservation(
+        column=row["column"],
+        name=row.get("name", row["column"]),
+        kind=row.get("kind", "number"),
+        level=row.get("level", "patient"),
+        unit=row.get("unit", "1"),
+        code=Code(code["value"], code["scheme"], code.get("meaning", "")) if code else None,
+    )
+
+
+def _only(tree: Mapping[str, Any], allowed: set[str] | frozenset[str], place: str) -> None:
+    unknown = sorted(set(tree) - set(allowed))
+    if unknown:
+        raise InvalidStudy(f"{place} has the unknown key {unknown[0]!r}", hint=f"use one of {sorted(allowed)}")

@@ -1,0 +1,255 @@
+"""Every file under the given paths, archives opened, one at a time. Start at `walk`.
+
+Nothing is unpacked onto the disk: a member is read into a spool that lives in memory up to 8 MiB. So a member whose
+name points outside cannot write anything; it is still refused, because the archive is not to be trusted.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import lzma
+import os
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, BinaryIO, cast
+
+from tapetum.errors import NotFound, RejectedInput
+from tapetum.formats.sniff import HEAD_BYTES, sniff
+
+__all__ = ["Limits", "Source", "total_bytes", "walk"]
+
+SPOOL_BYTES = 8 << 20
+MAX_DEPTH = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one file may unfold to before it is taken for a bomb."""
+
+    max_bytes: int
+    max_pixels: int
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One file, wherever it lies.
+
+    ``locator`` is its place (``folder/a.zip!/b/c.dcm``); it can hold names, so it never leaves the machine unsealed.
+    ``relative`` is the place below the given path. ``kind`` is `sniff`'s. ``error`` says why it cannot be opened.
+    ``on_disk`` is the number of bytes by which this file moves the progress.
+    """
+
+    locator: str
+    relative: str
+    kind: str
+    size_bytes: int
+    on_disk: int
+    open: Callable[[], BinaryIO]
+    error: RejectedInput | None = None
+
+
+def total_bytes(paths: list[Path]) -> tuple[int, int]:
+    """How many files there are and their bytes, archives unopened: what the progress counts against."""
+    sizes = [_size(file) for path in paths for file in _files(path)]
+    return len(sizes), sum(sizes)
+
+
+def walk(paths: list[Path], limits: Limits) -> Iterator[Source]:
+    """Yield every file below the paths in a stable order, archive members in the place of their archive.
+
+    Raises
+    ------
+    NotFound : a given path does not exist. (A file that cannot be read is yielded with its ``error``.)
+    """
+    for path in paths:
+        if not path.exists():
+            raise NotFound("no such path", hint="check the spelling", path=path)
+        root = path if path.is_dir() else path.parent
+        for file in _files(path):
+            yield from _file(file, root, limits)
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if not path.is_dir():
+        yield path
+        return
+    for folder, folders, names in os.walk(path):
+        folders.sort()
+        yield from (Path(folder, name) for name in sorted(names))
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0
+
+
+def _file(file: Path, root: Path, limits: Limits) -> Iterator[Source]:
+    locator, relative, size = str(file.resolve()), file.relative_to(root).as_posix(), _size(file)
+    try:
+        if not file.is_file():  # a socket or a dangling link
+            raise OSError
+        with file.open("rb") as opened:
+            head = opened.read(HEAD_BYTES)
+    except OSError:
+        yield _broken(locator, relative, size, RejectedInput("unreadable", "the file cannot be opened"))
+        return
+    whole = Source(locator, relative, sniff(head, name=file.name), size, size, lambda: file.open("rb"))
+    yield from _opened(whole, limits, depth=0)
+
+
+def _opened(source: Source, limits: Limits, depth: int) -> Iterator[Source]:
+    """The source itself, or what is in it when it is an archive."""
+    reader = {"zip": _zip, "tar": _tar, "gzip": _gzip}.get(source.kind)
+    if reader is None:
+        yield source
+        return
+    if depth >= MAX_DEPTH:
+        yield _broken(source.locator, source.relative, source.on_disk, RejectedInput("archive-bomb", "nested too deep"))
+        return
+    yield from reader(source, limits, depth)
+    if depth == 0:  # the archive itself moves the progress, once all its members are done
+        yield Source(source.locator, source.relative, "archive", 0, source.on_disk, source.open)
+
+
+def _zip(source: Source, limits: Limits, depth: int) -> Iterator[Source]:
+    with source.open() as file:
+        try:
+            archive = zipfile.ZipFile(file)
+            members = [member for member in archive.infolist() if not member.is_dir()]
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+            yield _broken(source.locator, source.relative, 0, RejectedInput("broken-archive"))
+            return
+        for member in members:
+            yield from _member(
+                source, member.filename, _zip_opener(archive, member), limits, depth=depth, size=member.file_size
+            )
+
+
+def _zip_opener(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Callable[[], IO[bytes]]:
+    return lambda: archive.open(member)
+
+
+def _tar(source: Source, limits: Limits, depth: int) -> Iterator[Source]:
+    with source.open() as file:
+        try:
+            # A stream reader never seeks back and holds one member; its members must be read in order, as we do.
+            archive = tarfile.open(fileobj=file, mode="r|*")  # noqa: SIM115 - closed with its file
+            for member in archive:
+                if member.issym() or member.islnk():
+                    if _escapes(member.linkname):
+                        error = RejectedInput("path-traversal", "a link points outside the archive")
+                        yield _broken(f"{source.locator}!/{member.name}", member.name, 0, error)
+                elif member.isfile():
+                    opener = _tar_opener(archive, member)
+                    yield from _member(source, member.name, opener, limits, depth=depth, size=member.size)
+        except (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError):
+            yield _broken(source.locator, source.relative, 0, RejectedInput("broken-archive"))
+
+
+def _tar_opener(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Callable[[], IO[bytes]]:
+    return lambda: cast(IO[bytes], archive.extractfile(member))
+
+
+def _gzip(source: Source, limits: Limits, depth: int) -> Iterator[Source]:
+    """A compressed tar, a NIfTI (which stays compressed) or any other single compressed file."""
+    try:
+        with source.open() as file, gzip.open(file) as inner:
+            head = inner.read(HEAD_BYTES)
+    except (OSError, EOFError, zlib.error):
+        yield _broken(source.locator, source.relative, 0, RejectedInput("broken-archive"))
+        return
+    kind = sniff(head, name=source.relative.removesuffix(".gz"))
+    if kind == "tar":
+        yield from _tar(source, limits, depth)
+    elif kind == "nifti":
+        yield Source(source.locator, source.relative, "nifti", source.size_bytes, 0, source.open)
+    else:
+        name = PurePosixPath(source.relative).name.removesuffix(".gz")
+        with source.open() as file, gzip.open(file) as inner:
+            yield from _member(source, name, lambda: cast(IO[bytes], inner), limits, depth=depth)
+
+
+def _member(
+    source: Source, name: str, opener: Callable[[], IO[bytes]], limits: Limits, *, depth: int, size: int = 0
+) -> Iterator[Source]:
+    """One archive member, spooled; its own error never ends the archive."""
+    locator, relative = f"{source.locator}!/{name}", f"{source.relative}/{name}"
+    if _escapes(name):
+        yield _broken(locator, relative, 0, RejectedInput("path-traversal"))
+        return
+    with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as spool:
+        try:
+            if size > limits.max_bytes:
+                raise RejectedInput("archive-bomb")
+            with opener() as stream:
+                _spool(stream, cast(BinaryIO, spool), limits.max_bytes)
+        except RejectedInput as error:
+            yield _broken(locator, relative, 0, error)
+            return
+        except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError):
+            yield _broken(locator, relative, 0, RejectedInput("broken-archive", "a member cannot be unpacked"))
+            return
+        length = spool.tell()
+        spool.seek(0)
+        kind = sniff(spool.read(HEAD_BYTES), name=name)
+        inner = Source(locator, relative, kind, length, 0, lambda: cast(BinaryIO, _Rewound(cast(BinaryIO, spool))))
+        yield from _opened(inner, limits, depth + 1)
+
+
+def _spool(stream: IO[bytes], spool: BinaryIO, max_bytes: int) -> None:
+    written = 0
+    while chunk := stream.read(1 << 20):
+        written += len(chunk)
+        if written > max_bytes:
+            raise RejectedInput("archive-bomb")
+        spool.write(chunk)
+
+
+class _Rewound(io.RawIOBase):
+    """A view on a spool that begins at its start and leaves it open when closed, so that it can be opened again."""
+
+    def __init__(self, spool: BinaryIO) -> None:
+        self._spool = spool
+        spool.seek(0)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def read(self, size: int | None = -1) -> bytes:
+        return self._spool.read(-1 if size is None else size)
+
+    def readall(self) -> bytes:
+        return self._spool.read()
+
+    def readinto(self, buffer: object) -> int:
+        view = memoryview(buffer)  # type: ignore[arg-type]
+        data = self._spool.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._spool.seek(offset, whence)
+        return self._spool.tell()
+
+    def tell(self) -> int:
+        return self._spool.tell()
+
+
+def _escapes(name: str) -> bool:
+    path = PurePosixPath(name.replace("\\", "/"))
+    return path.is_absolute() or ".." in path.parts or (len(name) > 1 and name[1] == ":")
+
+
+def _broken(locator: str, relative: str, on_disk: int, error: RejectedInput) -> Source:
+    return Source(locator, relative, "", 0, on_disk, io.BytesIO, error)
