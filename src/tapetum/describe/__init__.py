@@ -1,0 +1,4 @@
+"""Describe: an image, or a region of it, becomes numbers with names, codes and units.
+
+In: `Image` and `Region`.  Out: `Feature`s. Each recipe is a pure function; start reading at `recipes`.
+"""
