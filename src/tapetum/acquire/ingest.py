@@ -75,6 +75,7 @@ def acquire(
     policy: Policy,
     mapping: TableMapping | None = None,
     on_progress: Callable[[Progress], object] = lambda _: None,
+    on_arrival: Callable[[str, str], object] = lambda _file, _series: None,
 ) -> Tally:
     """Take in every file below the paths; each ends as stored, duplicate or rejected.
 
@@ -83,6 +84,8 @@ def acquire(
     paths : files and folders; archives are opened wherever they lie.
     observe : is given the observations of the tables, a batch at a time.
     mapping : what tables and file names mean; without it only DICOM is stored.
+    on_progress : is told after every file where the run stands.
+    on_arrival : is told the place and the series UID of every file that belongs to a series.
 
     Raises
     ------
@@ -98,7 +101,9 @@ def acquire(
                 run.table(source, mapping)
         for source in walk(paths, limits):
             if source.kind not in ("table", "archive"):
-                run.file(source)
+                arrival = run.file(source)
+                if arrival is not None and arrival.instance is not None:
+                    on_arrival(source.locator, arrival.instance.series_instance_uid)
             done += source.on_disk
             on_progress(Progress(done, total, run.tally))
     finally:
@@ -152,8 +157,8 @@ class _Run:
             known = str(self._names.uid(uid)) if uid else ""
             self._facts.extend(replace(fact, series_instance_uid=known) for fact in row.image)
 
-    def file(self, source: Source) -> None:
-        """Take in one file; whatever is wrong with it concerns it alone."""
+    def file(self, source: Source) -> Arrival | None:
+        """Take in one file; whatever is wrong with it concerns it alone, and then there is no arrival."""
         try:
             if source.error is not None:
                 raise source.error
@@ -161,18 +166,19 @@ class _Run:
             arrival = self._intake.take(source, row.roles if row else None)
         except RejectedInput as error:
             self._reject(source, error)
-            return
+            return None
         except IdentityExposed as error:
             self._reject(source, RejectedInput("identifier-survived", str(error)))
-            return
+            return None
         except DAMAGE as error:
             self._reject(source, RejectedInput("unreadable", f"damaged inside: {type(error).__name__}"))
-            return
+            return None
         self.tally.bytes += source.size_bytes
         if row is not None and arrival.instance is not None:
             whose = {name: getattr(arrival.instance, name) for name in ("patient_key", "series_instance_uid")}
             self._facts.extend(replace(fact, **whose) for fact in row.image)
         self._add(arrival)
+        return arrival
 
     def _reject(self, source: Source, error: RejectedInput) -> None:
         self._add(Arrival("rejected", rejected=self._intake.rejected(source, error)))

@@ -1,0 +1,227 @@
+"""A workspace: a folder with a catalogue, blobs, tables, models and reports. `Workspace` is what the commands call.
+
+Here, and only here, settings become adapters, and stages are put in order.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from tapetum import acquire, settings
+from tapetum.errors import InvalidStudy, NotFound
+from tapetum.flow import stages
+from tapetum.model import Image, Region, Series
+from tapetum.ports import Engine
+from tapetum.protect import KEY_BYTES, Pseudonymiser
+from tapetum.settings import Settings
+from tapetum.store import LocalBlobs, ObservationTable, ProcessEngine, SerialEngine, SqlCatalogue
+
+__all__ = ["Workspace"]
+
+SERIAL_BELOW = 8
+"""Fewer items than this are done in this process: starting workers costs more than it gains."""
+
+
+class Workspace:
+    """An existing workspace; `Workspace.create` makes one.
+
+    Parameters
+    ----------
+    folder : the workspace's folder.
+    flags : settings that override file and environment, by their Python names (``acquire_site="North"``).
+
+    Raises
+    ------
+    NotFound : the folder is no workspace.
+    """
+
+    def __init__(self, folder: str | Path, **flags: Any) -> None:
+        self.folder = Path(folder)
+        if not (self.folder / settings.FILE_NAME).exists():
+            raise NotFound("no workspace here", hint="make one with `tapetum init DIR`", folder=self.folder)
+        self.settings: Settings = settings.load(self.folder, flags=flags)
+        self.names = Pseudonymiser(_read_key(self.folder / self.settings.protect_key_file))
+        self.blobs = LocalBlobs(self.folder / "blobs")
+        self.catalogue = SqlCatalogue(
+            self.settings.store_catalogue_url or f"sqlite:///{self.folder.resolve() / 'catalogue.db'}"
+        )
+        self.observation_table = ObservationTable(self.folder / "tables" / "observations")
+
+    @classmethod
+    def create(cls, folder: str | Path, **flags: Any) -> Workspace:
+        """Make a workspace in a new or empty folder; one that is there already is opened as it is.
+
+        Raises
+        ------
+        InvalidStudy : the folder holds something else.
+        """
+        folder = Path(folder)
+        if not (folder / settings.FILE_NAME).exists():
+            if folder.exists() and any(folder.iterdir()):
+                raise InvalidStudy("the folder is not empty", hint="name a new folder", folder=folder)
+            folder.mkdir(parents=True, exist_ok=True)
+            _write_key(folder / Settings().protect_key_file)
+            (folder / settings.FILE_NAME).write_text(settings.template(), encoding="utf-8")
+        return cls(folder, **flags)
+
+    def acquire(
+        self,
+        paths: Iterable[str | Path],
+        *,
+        mapping: str | Path | acquire.TableMapping | None = None,
+        on_progress: Callable[[acquire.Progress], object] = lambda _: None,
+        on_arrival: Callable[[str, str], object] = lambda _file, _series: None,
+    ) -> acquire.Tally:
+        """Take in files, folders and archives (see `tapetum.acquire.acquire`). Running it twice changes nothing.
+
+        ``on_arrival`` is called with (place, series UID) of every file that is stored or was so already.
+        """
+        self.blobs.sweep()
+        known = mapping if isinstance(mapping, acquire.TableMapping) or mapping is None else None
+        return acquire.acquire(
+            [Path(path) for path in paths],
+            blobs=self.blobs,
+            catalogue=self.catalogue,
+            observe=self.observation_table.append,
+            names=self.names,
+            policy=acquire.Policy(
+                max_bytes=self.settings.acquire_max_bytes,
+                max_pixels=self.settings.acquire_max_pixels,
+                allow_burned_in=self.settings.acquire_allow_burned_in,
+                site=self.settings.acquire_site,
+            ),
+            mapping=known if known or mapping is None else acquire.read_mapping(Path(str(mapping))),
+            on_progress=on_progress,
+            on_arrival=on_arrival,
+        )
+
+    def quarantine(self) -> list[dict[str, Any]]:
+        """What could not be taken in: code, message and, unsealed with the workspace's key, the place of the file."""
+        return [
+            {"code": row.code, "message": row.message, "file": self.names.unseal(row.locator), "bytes": row.size_bytes}
+            for row in self.catalogue.rejected()
+        ]
+
+    def series(self) -> pl.DataFrame:
+        """One row a series: its keys, modality, site, format, number of instances and header attributes."""
+        rows = [_flat(series) for series in self.catalogue.series()]
+        if not rows:
+            return pl.DataFrame(schema={"patient_key": pl.String, "series_instance_uid": pl.String})
+        return pl.DataFrame(rows, infer_schema_length=None)
+
+    def observations(self) -> pl.DataFrame:
+        """Every observation: clinical facts, quality, features (`store.OBSERVATION_SCHEMA`)."""
+        return self.observation_table.read()
+
+    def image(self, series_instance_uid: str) -> Image:
+        """One series as an image in the unified standard."""
+        return stages.load_image(self._task(self._one(series_instance_uid)), self.blobs)
+
+    def regions(self, series_instance_uid: str) -> list[Region]:
+        """The masks that refer to a series, on its grid."""
+        task = self._task(self._one(series_instance_uid))
+        return stages.load_regions(task, stages.load_image(task, self.blobs), self.blobs)
+
+    def standardise(self, *, on_progress: stages.OnStage = stages.quiet) -> stages.StageTally:
+        """Build every image series once, measure its quality and note what is wrong with it."""
+        return self._run("quality", stages.Standardise(self.blobs), self.catalogue.series(), on_progress)
+
+    def describe(
+        self,
+        recipe: str,
+        *,
+        modality: str = "",
+        on_progress: stages.OnStage = stages.quiet,
+    ) -> stages.StageTally:
+        """Describe every image series (of a modality) to which a recipe applies by features; once each."""
+        wanted = [series for series in self.catalogue.series() if modality in ("", series.modality)]
+        return self._run(recipe, stages.Describe(self.blobs, recipe), wanted, on_progress)
+
+    def _run(
+        self, name: str, stage: stages.Stage, wanted: list[Series], on_progress: stages.OnStage
+    ) -> stages.StageTally:
+        """Run a stage over the series that have no rows of it yet, writing results down a batch at a time."""
+        done = {uid for uid, _ in self.observation_table.done(stage.method)}
+        images = [series for series in wanted if series.role == "image"]
+        todo = [series for series in images if series.series_instance_uid not in done]
+        tasks = (self._task(series) for series in todo)
+        tally = stages.StageTally(name, total=len(images), skipped=len(images) - len(todo))
+        engine: Engine = SerialEngine() if len(todo) < SERIAL_BELOW else ProcessEngine(self._workers())
+        batch: list[Any] = []
+        try:
+            for _, rows in engine.map(stage, tasks):
+                tally.done += 1
+                tally.failed += any(row.name == stages.FAILED for row in rows)
+                batch.extend(rows)
+                if len(batch) >= stages.BATCH_ROWS:
+                    self.observation_table.append(batch)
+                    batch = []
+                on_progress(tally)
+        finally:
+            self.observation_table.append(batch)
+        return tally
+
+    def _workers(self) -> int:
+        return self.settings.compute_workers or os.cpu_count() or 1
+
+    def _one(self, series_instance_uid: str) -> Series:
+        for series in self.catalogue.series():
+            if series.series_instance_uid == series_instance_uid:
+                return series
+        raise NotFound("no such series", series_instance_uid=series_instance_uid)
+
+    def _task(self, series: Series) -> stages.Task:
+        masks = [
+            mask
+            for mask in self.catalogue.series()
+            if mask.role == "mask" and mask.attributes.get("ReferencedSeriesInstanceUID") == series.series_instance_uid
+        ]
+        return stages.Task(
+            series,
+            tuple(self.catalogue.instances(series.series_instance_uid)),
+            tuple((mask, tuple(self.catalogue.instances(mask.series_instance_uid))) for mask in masks),
+        )
+
+
+def _flat(series: Series) -> dict[str, Any]:
+    fixed = {
+        "patient_key": series.patient_key,
+        "study_instance_uid": series.study_instance_uid,
+        "series_instance_uid": series.series_instance_uid,
+        "modality": series.modality,
+        "role": series.role,
+        "site": series.site,
+        "format": series.format,
+        "instances": series.instances,
+    }
+    return {**{_snake(name): str(value) for name, value in series.attributes.items()}, **fixed}
+
+
+def _snake(keyword: str) -> str:
+    """DICOM keyword -> column: BodyPartExamined -> body_part_examined, SOPClassUID -> sop_class_uid."""
+    out = ""
+    for index, letter in enumerate(keyword):
+        before, after = keyword[index - 1 : index], keyword[index + 1 : index + 2]
+        if index and letter.isupper() and before != "_" and (before.islower() or after.islower()):
+            out += "_"
+        out += letter.lower()
+    return out
+
+
+def _write_key(path: Path) -> None:
+    """A new key that only its owner can read; it is never overwritten, or every pseudonym would change."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+        out.write(secrets.token_hex(KEY_BYTES) + "\n")
+
+
+def _read_key(path: Path) -> bytes:
+    try:
+        return bytes.fromhex(path.read_text(encoding="ascii").strip())
+    except (OSError, ValueError) as error:
+        raise NotFound("the key of the pseudonyms cannot be read", hint="restore it from your backup") from error
