@@ -40,7 +40,7 @@ PLANES = (
 
 
 def describe(image: Image) -> list[Feature]:
-    """Describe a picture by 65 numbers: colour moments, contrasts, entropies, local patterns, gradients, asymmetry.
+    """Describe a picture by 63 numbers: colour moments, contrasts, entropies, local patterns, gradients, asymmetry.
 
     Parameters
     ----------
@@ -60,7 +60,8 @@ def describe(image: Image) -> list[Feature]:
     grey = rgb @ np.array([0.299, 0.587, 0.114]) if rgb is not None else _grey(image.array)
     rows = [*_colours(rgb), *_texture(grey), *_asymmetry(grey)]
     return [
-        Feature(f"picture_{name}", value, Code(f"PIC-{code}", "99TAPETUM", text)) for name, code, value, text in rows
+        Feature(f"picture_{name}", value, Code(f"PIC-{code}", "99TAPETUM", text), "bit" if "entropy" in name else "1")
+        for name, code, value, text in rows
     ]
 
 
@@ -143,7 +144,9 @@ def _texture(grey: Map) -> list[Row]:
         rows.append((f"band_{sigma}", f"BE-{sigma}", float((finer - coarser).std()), f"contrast down to {sigma} pixel"))
         finer = coarser
     # 8 bit, so that rounding noise of the grey mixture cannot decide which neighbour is brighter
-    patterns = feature.local_binary_pattern(np.round(grey * 255).astype(np.uint8), 8, 1, "uniform").astype(int)
+    levels = np.round(grey * 255).astype(np.uint8)
+    # scikit-image gives this function no types
+    patterns = feature.local_binary_pattern(levels, 8, 1, "uniform").astype(int)  # type: ignore[no-untyped-call]
     shares = np.bincount(patterns.ravel(), minlength=10) / patterns.size
     words = [*(f"uniform pattern of {ones} brighter neighbours of 8" for ones in range(9)), "non-uniform patterns"]
     rows += [(f"lbp_{i}", f"LBP-{i}", float(shares[i]), f"share of {words[i]}") for i in range(10)]
