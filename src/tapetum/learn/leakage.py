@@ -1,0 +1,174 @@
+"""Guards against leakage: training and test data must not know each other, and no feature may be the outcome.
+
+In: a `Cohort` or a `Split` of it.  Out: a `Check` for the report, or `LeakageFound` with its kind.
+Kinds: patient, site, identical-image, identical-row, outcome-as-feature.  Start reading at `guard_cohort`.
+After Kapoor & Narayanan 2023, Patterns 4:100804 (leakage in machine-learning-based science).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from tapetum.errors import LeakageFound
+from tapetum.learn.cohort import Cohort
+from tapetum.learn.result import Check
+from tapetum.learn.split import Split
+from tapetum.learn.study import Study
+
+__all__ = ["guard_cohort", "guard_splits"]
+
+PERFECT = 0.499
+"""A single feature whose ROC-AUC is further than this from one half is the outcome under another name."""
+
+ENOUGH = 10
+"""Units of each outcome that must be there before perfect separation is called impossible by chance."""
+
+
+def guard_cohort(study: Study, cohort: Cohort, observations: pl.DataFrame) -> list[Check]:
+    """Ask everything that can be asked before the data is split.
+
+    Raises
+    ------
+    LeakageFound : identical-image, identical-row or outcome-as-feature.
+    """
+    return [
+        _images_of_one_patient(cohort),
+        _rows_of_one_patient(cohort),
+        _not_named_as_outcome(study, cohort, observations),
+        _not_equal_to_outcome(cohort),
+    ]
+
+
+def guard_splits(cohort: Cohort, splits: Sequence[Split], *, sites_apart: bool) -> list[Check]:
+    """Ask of every split: no patient, no image and, when sites are held out, no site on both sides.
+
+    Raises
+    ------
+    LeakageFound : patient, identical-image or site.
+    """
+    for split in splits:
+        both = set(cohort.patient[split.train]) & set(cohort.patient[split.held_out])
+        if both:
+            raise LeakageFound(
+                "patient",
+                "patients are on both sides of a split",
+                hint="split by patient, never by image",
+                split=split.name,
+                patients=len(both),
+            )
+        images = [{digest for row in side for digest in cohort.images[row]} for side in (split.train, split.held_out)]
+        if images[0] & images[1]:
+            raise LeakageFound(
+                "identical-image",
+                "the same pixels are on both sides of a split",
+                hint="find out whose image it is and remove the copy",
+                split=split.name,
+                images=len(images[0] & images[1]),
+            )
+        if sites_apart and set(cohort.site[split.train]) & set(cohort.site[split.held_out]):
+            raise LeakageFound(
+                "site", "a site is on both sides of a split", hint="hold out whole sites", split=split.name
+            )
+    told = f"{len(splits)} splits, {len(np.unique(cohort.patient))} patients"
+    checks = [
+        Check("patient", f"{told}: no patient on both sides"),
+        Check("image", f"{told}: no image on both sides"),
+    ]
+    sites = len(np.unique(cohort.site))
+    return [*checks, Check("site", f"{sites} sites: none on both sides")] if sites_apart else checks
+
+
+def _images_of_one_patient(cohort: Cohort) -> Check:
+    owner: dict[str, str] = {}
+    units = []
+    for unit, patient, digests in zip(cohort.unit, cohort.patient, cohort.images, strict=True):
+        if any(owner.setdefault(digest, patient) != patient for digest in digests):
+            units.append(str(unit))
+    if units:
+        raise LeakageFound(
+            "identical-image",
+            "the same pixels are stored under two patients",
+            hint="find out whose image it is and remove the copy",
+            images=len(units),
+            first=units[0],
+        )
+    return Check("identical-image", f"{len(owner)} images by their pixels: none under two patients")
+
+
+def _rows_of_one_patient(cohort: Cohort) -> Check:
+    """Two patients with the very same measurements are one patient. Asked of columns that hardly ever repeat."""
+    fine = _nearly_unique(cohort.x)
+    name = "identical-row"
+    if fine.sum() < 3:
+        return Check(name, "not asked: fewer than three features are measured finely enough to tell people apart")
+    _, group = np.unique(np.nan_to_num(cohort.x[:, fine], nan=-1e300), axis=0, return_inverse=True)
+    known = (~np.isnan(cohort.x[:, fine])).sum(axis=1) >= 3
+    owner: dict[int, str] = {}
+    twins = [
+        unit
+        for unit, patient, row, enough in zip(cohort.unit, cohort.patient, group.ravel(), known, strict=True)
+        if enough and owner.setdefault(int(row), patient) != patient
+    ]
+    if twins:
+        raise LeakageFound(
+            name,
+            "two patients have exactly the same measurements",
+            hint="they are one patient under two keys, or one image under two names; merge or remove them",
+            units=len(twins),
+            first=str(twins[0]),
+        )
+    return Check(name, f"{len(cohort.unit)} rows of {int(fine.sum())} fine measurements: none twice across patients")
+
+
+def _nearly_unique(x: NDArray[np.float64]) -> NDArray[np.bool_]:
+    known = np.maximum((~np.isnan(x)).sum(axis=0), 1)
+    different = np.array([len(np.unique(column[~np.isnan(column)])) for column in x.T])
+    return np.asarray(different / known > 0.5)
+
+
+def _not_named_as_outcome(study: Study, cohort: Cohort, observations: pl.DataFrame) -> Check:
+    outcome = study.outcome.observation
+    facts = observations.filter(pl.col("name") == outcome)
+    codes = {
+        f"{scheme} {code}"
+        for scheme, code in facts.select("scheme", "code").unique().rows()
+        if (scheme or "") and (code or "")
+    }
+    for column in cohort.columns:
+        if column.observation == outcome or column.code in codes:
+            raise LeakageFound(
+                "outcome-as-feature",
+                "a feature has the name or the code of the outcome",
+                hint="exclude it in [features]",
+                feature=column.name,
+            )
+    return Check("outcome-name", f"none of {len(cohort.columns)} features has the name or code of {outcome!r}")
+
+
+def _not_equal_to_outcome(cohort: Cohort) -> Check:
+    name = "outcome-as-feature"
+    for j, column in enumerate(cohort.columns):
+        known = ~np.isnan(cohort.x[:, j])
+        for values, who in ((cohort.x[known, j], cohort.outcome[known]), (known.astype(float), cohort.outcome)):
+            if _separates(values, who):
+                raise LeakageFound(
+                    name,
+                    "one feature tells the outcome without error",
+                    hint="it was made from the outcome, or measured because of it; exclude it in [features]",
+                    feature=column.name,
+                )
+    return Check(name, f"none of {len(cohort.columns)} features, nor its being missing, tells the outcome by itself")
+
+
+def _separates(values: NDArray[np.float64], outcome: NDArray[np.int64]) -> bool:
+    events = int(outcome.sum())
+    others = len(outcome) - events
+    if min(events, others) < ENOUGH:
+        return False
+    auc = (rankdata(values)[outcome == 1].sum() - events * (events + 1) / 2) / (events * others)
+    return bool(abs(auc - 0.5) > PERFECT)

@@ -1,0 +1,241 @@
+"""How good probabilities are: discrimination, calibration, usefulness, each with its interval.
+
+In: outcomes (0 or 1), probabilities and whose they are.  Out: `Performance`.  Start reading at `performance`.
+Every figure is computed for all bootstrap resamples at once: a resample of patients is a weight per unit.
+
+Sources: ROC-AUC as the Mann-Whitney statistic with ties (Hanley & McNeil 1982); PR-AUC as average precision;
+calibration slope and calibration-in-the-large (Cox 1958, Biometrika 45:562; Van Calster et al. 2019, BMC Med 17:230);
+net benefit (Vickers & Elkin 2006, Med Decis Making 26:565).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+from scipy.stats import beta
+
+from tapetum.learn.result import Estimate, Performance
+
+__all__ = ["calibration_curve", "choose_threshold", "decision_curve", "performance", "point_metrics", "roc_auc"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+NEVER_CERTAIN = 1e-6
+"""Probabilities are kept this far from 0 and 1 where their logit is needed."""
+
+Metric = Callable[[Ints, Floats, Floats, float], dict[str, Floats]]
+
+
+def performance(
+    outcome: Ints,
+    probability: Floats,
+    patient: NDArray[np.str_],
+    *,
+    threshold: float,
+    resamples: int = 1000,
+    seed: int = 0,
+    repeats: int = 1,
+) -> Performance:
+    """All figures with 95 % intervals from resampling patients (percentile bootstrap).
+
+    Parameters
+    ----------
+    outcome, probability, patient : (n,) each; units of one patient stay together in a resample.
+    threshold : a probability; at or above it a unit is called positive.
+    repeats : how often each unit is in the arrays (repeated cross-validation); the counts are divided by it.
+
+    Returns
+    -------
+    A figure that does not exist (ppv when nobody is called positive, ROC-AUC of one class) is NaN.
+    """
+    values = point_metrics(outcome, probability, np.ones((1, len(outcome))), threshold)
+    weights = _patient_weights(patient, resamples, seed)
+    drawn = point_metrics(outcome, probability, weights, threshold)
+    metrics = {name: _estimate(float(value[0]), drawn[name]) for name, value in values.items()}
+    both = 0 < outcome.sum() < len(outcome)
+    return Performance(
+        n=len(outcome) // repeats,
+        patients=len(np.unique(patient)),
+        events=int(outcome.sum()) // repeats,
+        threshold=threshold,
+        metrics=metrics,
+        roc=_roc(outcome, probability) if both else [],
+        pr=_pr(outcome, probability) if both else [],
+        calibration=calibration_curve(outcome, probability),
+        decision=decision_curve(outcome, probability),
+    )
+
+
+def point_metrics(outcome: Ints, probability: Floats, weights: Floats, threshold: float) -> dict[str, Floats]:
+    """Every metric for each row of weights.
+
+    Parameters
+    ----------
+    outcome, probability : (n,).
+    weights : (resamples, n); ones give the plain figure.
+
+    Returns
+    -------
+    name -> (resamples,) float64, NaN where a figure does not exist.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        roc, pr = _areas(outcome, probability, weights)
+        slope, intercept = _calibration(outcome, probability, weights)
+        called = probability >= threshold
+        event = outcome == 1
+
+        def total(who: NDArray[np.bool_]) -> Floats:
+            return np.asarray(weights[:, who].sum(axis=1), np.float64)
+
+        return {
+            "roc_auc": roc,
+            "pr_auc": pr,
+            "brier": weights @ (probability - outcome) ** 2 / weights.sum(axis=1),
+            "calibration_slope": slope,
+            "calibration_intercept": intercept,
+            "sensitivity": total(called & event) / total(event),
+            "specificity": total(~called & ~event) / total(~event),
+            "ppv": total(called & event) / total(called),
+            "npv": total(~called & ~event) / total(~called),
+        }
+
+
+def roc_auc(outcome: Ints, probability: Floats) -> float:
+    """The plain ROC-AUC; NaN when there is one outcome only."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(_areas(outcome, probability, np.ones((1, len(outcome))))[0][0])
+
+
+def choose_threshold(outcome: Ints, probability: Floats, rule: float | str) -> tuple[float, str]:
+    """The probability from which on a unit is called positive, and the rule in words.
+
+    Cuts lie halfway between neighbouring probabilities. "sensitivity >= x" takes the highest cut that reaches it,
+    "specificity >= x" the lowest, "youden" the one with the largest sum of both (Youden 1950).
+    """
+    if not isinstance(rule, str):
+        return rule, f"fixed in the study file at {rule:g}"
+    levels = np.unique(probability)
+    cuts = np.concatenate([[levels[0] / 2], (levels[1:] + levels[:-1]) / 2, [(levels[-1] + 1) / 2]])
+    events = np.sort(probability[outcome == 1])
+    others = np.sort(probability[outcome == 0])
+    sensitivity = 1 - np.searchsorted(events, cuts) / len(events)
+    specificity = np.searchsorted(others, cuts) / len(others)
+    where = "on out-of-fold predictions of the development set"
+    if rule == "youden":
+        return float(cuts[np.argmax(sensitivity + specificity)]), f"largest sensitivity + specificity {where}"
+    name, wanted = rule.replace(" ", "").split(">=")
+    least = float(wanted) - 1e-12
+    if name == "sensitivity":
+        return float(cuts[sensitivity >= least][-1]), f"highest threshold with sensitivity >= {wanted} {where}"
+    return float(cuts[specificity >= least][0]), f"lowest threshold with specificity >= {wanted} {where}"
+
+
+def calibration_curve(outcome: Ints, probability: Floats, *, groups: int = 10) -> list[list[float]]:
+    """Rows (mean predicted, observed fraction, low, high, n) of equally large groups; exact binomial intervals.
+
+    The interval is Clopper & Pearson's (1934, Biometrika 26:404). Groups have at least 10 units where there are enough.
+    """
+    count = max(1, min(groups, len(outcome) // 10))
+    order = np.argsort(probability, kind="stable")
+    rows = []
+    for part in np.array_split(order, count):
+        n, k = len(part), int(outcome[part].sum())
+        low = float(beta.ppf(0.025, k, n - k + 1)) if k else 0.0
+        high = float(beta.ppf(0.975, k + 1, n - k)) if k < n else 1.0
+        rows.append([float(probability[part].mean()), k / n, low, high, float(n)])
+    return rows
+
+
+def decision_curve(outcome: Ints, probability: Floats) -> list[list[float]]:
+    """Rows (threshold, net benefit of the model, net benefit of treating all) for thresholds .01 to .99.
+
+    Net benefit = true positives / n - false positives / n x t / (1 - t) (Vickers & Elkin 2006).
+    """
+    rows = []
+    prevalence = float(outcome.mean())
+    for t in np.arange(1, 100) / 100:
+        called = probability >= t
+        odds = t / (1 - t)
+        true, false = float((called & (outcome == 1)).mean()), float((called & (outcome == 0)).mean())
+        rows.append([float(t), true - false * odds, prevalence - (1 - prevalence) * odds])
+    return rows
+
+
+def _patient_weights(patient: NDArray[np.str_], resamples: int, seed: int) -> Floats:
+    """(resamples, n): how often the patient of each unit was drawn with replacement."""
+    people, position = np.unique(patient, return_inverse=True)
+    draws = np.random.default_rng([seed, 2]).multinomial(
+        len(people), np.full(len(people), 1 / len(people)), size=resamples
+    )
+    return draws[:, position].astype(np.float64)
+
+
+def _estimate(value: float, drawn: Floats) -> Estimate:
+    drawn = drawn[np.isfinite(drawn)]
+    low, high = np.percentile(drawn, [2.5, 97.5]) if len(drawn) else (np.nan, np.nan)
+    return Estimate(value, float(low), float(high))
+
+
+def _areas(outcome: Ints, probability: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """ROC-AUC and average precision per row of weights, ties counted as half."""
+    order = np.argsort(-probability, kind="stable")
+    first = np.flatnonzero(np.diff(probability[order], prepend=np.inf))
+    ranked, label = weights[:, order], outcome[order]
+    events = np.add.reduceat(ranked * label, first, axis=1)
+    others = np.add.reduceat(ranked * (1 - label), first, axis=1)
+    all_events, all_others = events.sum(axis=1), others.sum(axis=1)
+    above = np.cumsum(others, axis=1) - others
+    roc = 1 - (events * (above + others / 2)).sum(axis=1) / (all_events * all_others)
+    true, false = np.cumsum(events, axis=1), np.cumsum(others, axis=1)
+    called = true + false
+    precision = np.where(called > 0, true / np.where(called > 0, called, 1), 0.0)
+    return roc, (events * precision).sum(axis=1) / all_events
+
+
+def _calibration(outcome: Ints, probability: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Slope of logit(p) in a logistic recalibration, and the intercept when the slope is fixed at 1 (an offset)."""
+    z = logit(np.clip(probability, NEVER_CERTAIN, 1 - NEVER_CERTAIN))
+    a, b = np.zeros(len(weights)), np.ones(len(weights))
+    for _ in range(30):
+        p = expit(np.clip(a[:, None] + b[:, None] * z, -35, 35))
+        residual, spread = weights * (outcome - p), weights * p * (1 - p)
+        g0, g1 = residual.sum(axis=1), residual @ z
+        h00, h01, h11 = spread.sum(axis=1), spread @ z, spread @ z**2
+        determinant = h00 * h11 - h01**2
+        step_a = np.clip((h11 * g0 - h01 * g1) / determinant, -5, 5)
+        step_b = np.clip((h00 * g1 - h01 * g0) / determinant, -5, 5)
+        a, b = a + step_a, b + step_b
+        if np.nanmax(np.abs(step_b), initial=0.0) < 1e-9:
+            break
+    offset = np.zeros(len(weights))
+    for _ in range(30):
+        p = expit(np.clip(offset[:, None] + z, -35, 35))
+        step = (weights * (outcome - p)).sum(axis=1) / (weights * p * (1 - p)).sum(axis=1)
+        offset = offset + np.clip(step, -5, 5)
+        if np.nanmax(np.abs(step), initial=0.0) < 1e-9:
+            break
+    possible = (weights @ outcome > 0) & (weights @ (1 - outcome) > 0)
+    # Perfect separation has no finite slope: what still moves after 30 steps is not a figure.
+    return np.where(possible & (np.abs(b) < 50), b, np.nan), np.where(possible, offset, np.nan)
+
+
+def _counts(outcome: Ints, probability: Floats) -> tuple[Floats, Floats]:
+    """True and false positives when calling positive down to each distinct probability, from none to all."""
+    order = np.argsort(-probability, kind="stable")
+    last = np.flatnonzero(np.diff(probability[order], append=-np.inf))
+    true = np.cumsum(outcome[order])[last].astype(np.float64)
+    return np.concatenate([[0.0], true]), np.concatenate([[0.0], last + 1 - true])
+
+
+def _roc(outcome: Ints, probability: Floats) -> list[list[float]]:
+    true, false = _counts(outcome, probability)
+    return np.column_stack([false / false[-1], true / true[-1]]).tolist()  # type: ignore[no-any-return]
+
+
+def _pr(outcome: Ints, probability: Floats) -> list[list[float]]:
+    true, false = _counts(outcome, probability)
+    return np.column_stack([true[1:] / true[-1], true[1:] / (true + false)[1:]]).tolist()  # type: ignore[no-any-return]
