@@ -72,6 +72,7 @@ def _distribution(values: Values) -> list[float]:
         skewness = (around**3).mean() / variance**1.5
         kurtosis = (around**4).mean() / variance**2 - 3
     middle = values[(values >= p10) & (values <= p90)]
+    robust = np.abs(middle - middle.mean()).mean() if middle.size else np.nan
     return [
         float(figure)
         for figure in (
@@ -87,7 +88,7 @@ def _distribution(values: Values) -> list[float]:
             p75 - p25,
             high - low,
             np.abs(around).mean(),
-            np.abs(middle - middle.mean()).mean(),
+            robust,
             np.abs(values - median).mean(),
             np.sqrt(variance) / mean,
             (p75 - p25) / (p75 + p25),
