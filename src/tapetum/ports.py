@@ -50,6 +50,10 @@ class Catalogue(Protocol):
         """The instances of one series, ordered by UID."""
         ...
 
+    def pixel_digests(self) -> dict[str, str]:
+        """Series UID -> digest of its pixels: equal digests mean identical images under two names."""
+        ...
+
     def rejected(self) -> list[Rejected]:
         """The quarantine."""
         ...

@@ -35,13 +35,17 @@ DAMAGE = (ValueError, TypeError, AttributeError, KeyError, IndexError, OSError, 
 
 @dataclass(slots=True)
 class Tally:
-    """How a run ended: files by outcome, quarantined ones by code, tables, observations."""
+    """How a run ended: files by outcome, quarantined ones by code, tables, observations.
+
+    ``seen`` counts files as they are met; the outcomes are counted when their batch is written.
+    """
 
     outcomes: Counter[str] = field(default_factory=Counter)
     codes: Counter[str] = field(default_factory=Counter)
     tables: int = 0
     observations: int = 0
     bytes: int = 0
+    seen: int = 0
 
     def to_json(self) -> dict[str, object]:
         """For ``--json``."""
@@ -101,6 +105,7 @@ def acquire(
                 run.table(source, mapping)
         for source in walk(paths, limits):
             if source.kind not in ("table", "archive"):
+                run.tally.seen += 1
                 arrival = run.file(source)
                 if arrival is not None and arrival.instance is not None:
                     on_arrival(source.locator, arrival.instance.series_instance_uid)

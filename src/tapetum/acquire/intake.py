@@ -127,10 +127,11 @@ class Intake:
             raise RejectedInput("unknown-patient")
         patient_key = self._names.patient(facts["patient"])
         with source.open() as file:
-            digest = self._digest(file, patient_key)
+            # The same picture of another patient or study is another instance: who it belongs to is not in its bytes.
+            digest = self._digest(file, patient_key, facts.get("study", ""))
             data = None if self._catalogue.known([digest]) else _cleaned(source.kind, file, self._policy.max_pixels)
         role: Role = "mask" if facts.get("role") == self._mapping.mask else "image"
-        group = f"{patient_key}:{facts.get('series', '')}"
+        group = f"{patient_key}:{facts.get('study', '')}:{facts.get('series', '')}"
         series_uid = self._names.uid(f"series:{group}:{role}" if facts.get("series") else f"file:{digest}")
         day = shifted_date(facts.get("date", ""), patient_key, self._names)
         blob = self._blobs.put(data) if data is not None else ""
@@ -147,7 +148,9 @@ class Intake:
         instance = Instance(
             sop_instance_uid=str(self._names.uid(f"instance:{digest}")),
             series_instance_uid=str(series_uid),
-            study_instance_uid=str(self._names.uid(f"study:{patient_key}:{day or facts.get('series', '')}")),
+            study_instance_uid=str(
+                self._names.uid(f"study:{patient_key}:{facts.get('study') or day or facts.get('series', '')}")
+            ),
             patient_key=patient_key,
             blob=blob,
             source_digest=digest,

@@ -17,7 +17,7 @@ DICOM says by itself whose it is. A photograph, a NIfTI or a CSV does not: a map
     mask = "Mask"             # the `role` of masks; a mask belongs to the image of the same patient and series
 
     [[observation]]
-    column = "icdr_grade"     # becomes the observation of this name, or of `name`
+    column = "icdr_grade"     # becomes the observation of this name, or of `name`; `columns` names several alike
     kind = "text"             # or "number"
     level = "image"           # or "patient"
 """
@@ -36,7 +36,7 @@ from tapetum.model import Code
 
 __all__ = ["MappedObservation", "TableMapping", "read_mapping"]
 
-GROUPS = frozenset({"patient", "laterality", "date", "site", "series", "role"})
+GROUPS = frozenset({"patient", "laterality", "date", "site", "study", "series", "role"})
 ROLES = GROUPS | {"file", "series_instance_uid"}
 MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "None", ".")
 
@@ -89,7 +89,7 @@ def read_mapping(path: Path) -> TableMapping:
         image=tree.get("image", {}),
         pattern=_pattern(tree.get("files", {}).get("pattern")),
         mask=tree.get("files", {}).get("mask", "mask"),
-        observations=tuple(_observation(row) for row in tree.get("observation", [])),
+        observations=tuple(item for row in tree.get("observation", []) for item in _observations(row)),
         separator=tree.get("table", {}).get("separator", ","),
         missing=tuple(tree.get("table", {}).get("missing", MISSING)),
     )
@@ -108,22 +108,29 @@ def _pattern(text: str | None) -> re.Pattern[str] | None:
     return pattern
 
 
-def _observation(row: Mapping[str, Any]) -> MappedObservation:
-    _only(row, {"column", "name", "kind", "level", "unit", "code"}, "[[observation]]")
-    if "column" not in row:
+def _observations(row: Mapping[str, Any]) -> list[MappedObservation]:
+    """One ``[[observation]]``; with ``columns`` instead of ``column`` it stands for several alike."""
+    _only(row, {"column", "columns", "name", "kind", "level", "unit", "code"}, "[[observation]]")
+    columns = row.get("columns", [row["column"]] if "column" in row else [])
+    if not columns:
         raise InvalidStudy("[[observation]] names no column", hint='add column = "<column>"')
-    for key, allowed in (("kind", {"number", "text"}), ("level", {"patient", "image"})):
-        if row.get(key, next(iter(allowed))) not in allowed:
+    if len(columns) > 1 and "name" in row:
+        raise InvalidStudy("[[observation]] gives one name to several columns", hint="leave the name out")
+    for key, allowed in (("kind", ("number", "text")), ("level", ("patient", "image"))):
+        if row.get(key, allowed[0]) not in allowed:
             raise InvalidStudy(f"[[observation]] {key} is {row[key]!r}", hint=f"use one of {sorted(allowed)}")
     code = row.get("code")
-    return MappedObservation(
-        column=row["column"],
-        name=row.get("name", row["column"]),
-        kind=row.get("kind", "number"),
-        level=row.get("level", "patient"),
-        unit=row.get("unit", "1"),
-        code=Code(code["value"], code["scheme"], code.get("meaning", "")) if code else None,
-    )
+    return [
+        MappedObservation(
+            column=column,
+            name=row.get("name", column),
+            kind=row.get("kind", "number"),
+            level=row.get("level", "patient"),
+            unit=row.get("unit", "1"),
+            code=Code(code["value"], code["scheme"], code.get("meaning", "")) if code else None,
+        )
+        for column in columns
+    ]
 
 
 def _only(tree: Mapping[str, Any], allowed: set[str] | frozenset[str], place: str) -> None:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from tapetum import acquire, settings
+from tapetum.describe import RECIPES
 from tapetum.errors import InvalidStudy, NotFound
 from tapetum.flow import stages
 from tapetum.model import Image, Region, Series
@@ -109,8 +110,11 @@ class Workspace:
         ]
 
     def series(self) -> pl.DataFrame:
-        """One row a series: its keys, modality, site, format, number of instances and header attributes."""
-        rows = [_flat(series) for series in self.catalogue.series()]
+        """One row a series: its keys, modality, site, format, pixel digest and header attributes."""
+        digests = self.catalogue.pixel_digests()
+        rows = [
+            {**_flat(series), "pixel_digest": digests[series.series_instance_uid]} for series in self.catalogue.series()
+        ]
         if not rows:
             return pl.DataFrame(schema={"patient_key": pl.String, "series_instance_uid": pl.String})
         return pl.DataFrame(rows, infer_schema_length=None)
@@ -121,16 +125,16 @@ class Workspace:
 
     def image(self, series_instance_uid: str) -> Image:
         """One series as an image in the unified standard."""
-        return stages.load_image(self._task(self._one(series_instance_uid)), self.blobs)
+        return stages.load_image(self._task(self._one(series_instance_uid), {}), self.blobs)
 
     def regions(self, series_instance_uid: str) -> list[Region]:
         """The masks that refer to a series, on its grid."""
-        task = self._task(self._one(series_instance_uid))
+        task = self._task(self._one(series_instance_uid), self._masks())
         return stages.load_regions(task, stages.load_image(task, self.blobs), self.blobs)
 
-    def standardise(self, *, on_progress: stages.OnStage = stages.quiet) -> stages.StageTally:
-        """Build every image series once, measure its quality and note what is wrong with it."""
-        return self._run("quality", stages.Standardise(self.blobs), self.catalogue.series(), on_progress)
+    def standardise(self, *, modality: str = "", on_progress: stages.OnStage = stages.quiet) -> stages.StageTally:
+        """Build every image series (of a modality) once, measure its quality and note what is wrong with it."""
+        return self._run("quality", stages.Standardise(self.blobs), self._of(modality), on_progress)
 
     def describe(
         self,
@@ -140,8 +144,12 @@ class Workspace:
         on_progress: stages.OnStage = stages.quiet,
     ) -> stages.StageTally:
         """Describe every image series (of a modality) to which a recipe applies by features; once each."""
-        wanted = [series for series in self.catalogue.series() if modality in ("", series.modality)]
-        return self._run(recipe, stages.Describe(self.blobs, recipe), wanted, on_progress)
+        if recipe not in RECIPES:
+            raise InvalidStudy(f"there is no recipe {recipe!r}", hint=f"use one of {sorted(RECIPES)}")
+        return self._run(recipe, stages.Describe(self.blobs, recipe), self._of(modality), on_progress)
+
+    def _of(self, modality: str) -> list[Series]:
+        return [series for series in self.catalogue.series() if modality in ("", series.modality)]
 
     def _run(
         self, name: str, stage: stages.Stage, wanted: list[Series], on_progress: stages.OnStage
@@ -150,7 +158,8 @@ class Workspace:
         done = {uid for uid, _ in self.observation_table.done(stage.method)}
         images = [series for series in wanted if series.role == "image"]
         todo = [series for series in images if series.series_instance_uid not in done]
-        tasks = (self._task(series) for series in todo)
+        masks = self._masks()
+        tasks = (self._task(series, masks) for series in todo)
         tally = stages.StageTally(name, total=len(images), skipped=len(images) - len(todo))
         engine: Engine = SerialEngine() if len(todo) < SERIAL_BELOW else ProcessEngine(self._workers())
         batch: list[Any] = []
@@ -176,16 +185,22 @@ class Workspace:
                 return series
         raise NotFound("no such series", series_instance_uid=series_instance_uid)
 
-    def _task(self, series: Series) -> stages.Task:
-        masks = [
-            mask
-            for mask in self.catalogue.series()
-            if mask.role == "mask" and mask.attributes.get("ReferencedSeriesInstanceUID") == series.series_instance_uid
-        ]
+    def _masks(self) -> dict[str, list[Series]]:
+        """Image series UID -> the mask series that refer to it."""
+        found: dict[str, list[Series]] = {}
+        for series in self.catalogue.series():
+            if series.role == "mask":
+                found.setdefault(str(series.attributes.get("ReferencedSeriesInstanceUID", "")), []).append(series)
+        return found
+
+    def _task(self, series: Series, masks: Mapping[str, list[Series]]) -> stages.Task:
         return stages.Task(
             series,
             tuple(self.catalogue.instances(series.series_instance_uid)),
-            tuple((mask, tuple(self.catalogue.instances(mask.series_instance_uid))) for mask in masks),
+            tuple(
+                (mask, tuple(self.catalogue.instances(mask.series_instance_uid)))
+                for mask in masks.get(series.series_instance_uid, ())
+            ),
         )
 
 

@@ -6,7 +6,7 @@ In: series and observations of a workspace.  Out: `StudyResult` and `FittedModel
 from tapetum.learn.cohort import Cohort, assemble
 from tapetum.learn.features import FeatureColumn, feature_table
 from tapetum.learn.fitted import FittedModel
-from tapetum.learn.result import StudyResult
+from tapetum.learn.result import Prediction, StudyResult
 from tapetum.learn.study import Study, parse_study, read_study
 from tapetum.learn.validate import run_study
 
@@ -14,6 +14,7 @@ __all__ = [
     "Cohort",
     "FeatureColumn",
     "FittedModel",
+    "Prediction",
     "Study",
     "StudyResult",
     "assemble",

@@ -22,6 +22,7 @@ __all__ = [
     "AGGREGATES",
     "CANDIDATES",
     "CohortRule",
+    "DataRule",
     "FeatureRule",
     "ModelRule",
     "OutcomeRule",
@@ -56,6 +57,14 @@ class StudyFacts:
     def __post_init__(self) -> None:
         _require(self.name.strip() != "", "study", "name", "give the study a name")
         _require(0 <= self.seed < 2**32, "study", "seed", "choose a whole number from 0 to 4294967295")
+
+
+@dataclass(frozen=True, slots=True)
+class DataRule:
+    """``[data]``: what is taken in before the study, relative to the study file, and the mapping that explains it."""
+
+    paths: tuple[str, ...] = ()
+    mapping: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +187,7 @@ class Study:
     study: StudyFacts
     outcome: OutcomeRule
     features: FeatureRule
+    data: DataRule = field(default_factory=DataRule)
     cohort: CohortRule = field(default_factory=CohortRule)
     models: ModelRule = field(default_factory=ModelRule)
     validation: ValidationRule = field(default_factory=ValidationRule)

@@ -4,6 +4,7 @@ batches or nothing of one. Start at `SqlCatalogue.record`.
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
@@ -97,6 +98,15 @@ class SqlCatalogue:
             )
             facts = {name: shared[name] for name in ("study_instance_uid", "patient_key", "format", "role")}
             return [Instance(**row, **facts) for row in rows.mappings()]
+
+    def pixel_digests(self) -> dict[str, str]:
+        """Series UID -> sha256 over the sorted pixel digests of its instances."""
+        columns = (schema.instance.c.series_instance_uid, schema.instance.c.attributes)
+        found: dict[str, list[str]] = {}
+        with self._engine.connect() as connection:
+            for uid, attributes in connection.execute(select(*columns)):
+                found.setdefault(uid, []).append(attributes["pixel_digest"])
+        return {uid: hashlib.sha256("".join(sorted(many)).encode()).hexdigest() for uid, many in found.items()}
 
     def rejected(self) -> list[Rejected]:
         """The quarantine, ordered by code."""

@@ -1,0 +1,53 @@
+"""``tapetum acquire``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from tapetum.acquire import Progress
+from tapetum.cli.talk import Json, WorkspaceOption, bytes_bar, open_workspace, show, stderr
+
+__all__ = ["acquire"]
+
+
+def acquire(
+    *paths: Path,
+    mapping: Path | None = None,
+    site: str | None = None,
+    allow_burned_in: Annotated[bool | None, Parameter(negative="")] = None,
+    workspace: WorkspaceOption = None,
+    json: Json = False,
+) -> int:
+    """Take in files, folders and archives. Example: tapetum acquire /media/disk --mapping fundus.toml
+
+    De-identifies on the way. Each file ends as stored, duplicate or rejected; running it twice changes nothing.
+    Stop it at any moment and run it again: it goes on.
+
+    Parameters
+    ----------
+    paths
+        Files, folders, zip and tar archives, mixed and nested.
+    mapping
+        TOML file that says what the columns of tables and the names of pictures mean.
+    site
+        Name of the institution that the files come from.
+    allow_burned_in
+        Store screen captures and ultrasound too, whose pixels may show a name.
+    """
+    opened = open_workspace(workspace, acquire_site=site, acquire_allow_burned_in=allow_burned_in)
+    with bytes_bar("acquire") as bar:
+        task = bar.task_ids[0]
+
+        def on_progress(at: Progress) -> None:
+            seen = f"{at.tally.seen:,} files"
+            bar.update(task, completed=at.done_bytes, total=at.total_bytes, files=seen)
+
+        tally = opened.acquire(list(paths), mapping=mapping, on_progress=on_progress)
+    show(tally.to_json(), as_json=json)
+    if tally.outcomes["rejected"]:
+        stderr.print("some files are in the quarantine: see `tapetum quarantine`")
+        return 3
+    return 0

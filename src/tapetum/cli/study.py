@@ -1,0 +1,57 @@
+"""``tapetum study run`` and ``tapetum study check``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tapetum.cli.talk import Json, WorkspaceOption, items_bar, open_workspace, show
+from tapetum.flow import run_study
+from tapetum.learn import read_study
+
+__all__ = ["check", "run"]
+
+
+def run(study: Path, *, workspace: WorkspaceOption = None, json: Json = False) -> None:
+    """Run a study from its file to its report and model. Example: tapetum study run retinopathy.toml
+
+    Parameters
+    ----------
+    study
+        The study file: question, cohort, outcome, features, models, validation.
+    """
+    opened = open_workspace(workspace)
+    with items_bar("study") as bar:
+        task = bar.task_ids[0]
+
+        def on_progress(stage: str, done: int, total: int) -> None:
+            bar.update(task, description=stage, completed=done, total=total)
+
+        finished = run_study(opened, study, on_progress=on_progress)
+    result = finished.result
+    people = result.test or next(item.performance for item in result.candidates if item.name == result.chosen)
+    metrics = {
+        name: f"{estimate.value:.3f} (95 % interval {estimate.low:.3f} to {estimate.high:.3f})"
+        for name, estimate in people.metrics.items()
+    }
+    summary = {
+        "chosen": result.chosen,
+        "measured_on": "the untouched test set" if result.test else "cross-validation",
+        "patients": people.patients,
+        "units": people.n,
+        "events": people.events,
+        **metrics,
+        "report": str(finished.report),
+        "model": str(finished.model),
+    }
+    show(result.to_json() if json else summary, as_json=json)
+
+
+def check(study: Path, *, json: Json = False) -> None:
+    """Check a study file without running it, and print what it ends up with. Example: tapetum study check a.toml
+
+    Parameters
+    ----------
+    study
+        The study file.
+    """
+    show(read_study(study).to_json(), as_json=json)

@@ -1,0 +1,132 @@
+"""A study from its file to its report and its model. Start at `run_study`."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+from tapetum import learn, predict, report, standardise
+from tapetum.errors import TapetumError
+from tapetum.flow import stages
+from tapetum.flow.workspace import Workspace
+from tapetum.learn import Prediction, Study, StudyResult
+from tapetum.report import MontageTile
+
+__all__ = ["OnStudy", "StudyRun", "run_study"]
+
+OnStudy = Callable[[str, int, int], object]
+
+
+@dataclass(frozen=True, slots=True)
+class StudyRun:
+    """What a study left behind: its result, the page about it and the packaged model."""
+
+    result: StudyResult
+    report: Path
+    model: Path
+    folder: Path = field(repr=False)
+
+
+def run_study(
+    workspace: Workspace,
+    path: str | Path,
+    *,
+    on_progress: OnStudy = lambda _stage, _done, _total: None,
+) -> StudyRun:
+    """Run a study file on a workspace: take in what it names, describe what it needs, learn, validate, report.
+
+    Parameters
+    ----------
+    path : the study file (`learn.study`). Its ``[data]`` paths are taken in first; paths are relative to the file.
+    on_progress : is told the stage's name, how much of it is done and how much there is.
+
+    Returns
+    -------
+    The result; ``studies/<name>/`` of the workspace then holds report, figures, numbers, result and model.
+    """
+    study = learn.read_study(path)
+    _take_in(workspace, study, Path(path).parent, on_progress)
+    modality = study.cohort.modality
+    for recipe in study.features.recipes:
+        workspace.describe(recipe, modality=modality, on_progress=_stage(on_progress, f"describe {recipe}"))
+    if study.features.recipes:
+        workspace.standardise(modality=modality, on_progress=_stage(on_progress, "quality"))
+    series = workspace.series()
+    images = series.filter(pl.col("role") == "image") if "role" in series.columns else series
+    result, model = learn.run_study(study, images, workspace.observations(), progress=on_progress)
+    folder = workspace.folder / "studies" / _slug(study.study.name)
+    page = report.write(
+        result,
+        folder,
+        montage=_montage(workspace, result, images),
+        quality=_quality(workspace, images),
+        intake=_intake(workspace),
+    )
+    return StudyRun(result, page, predict.save(model, result, folder / "model"), folder)
+
+
+def _take_in(workspace: Workspace, study: Study, base: Path, on_progress: OnStudy) -> None:
+    if study.data.paths:
+        workspace.acquire(
+            [base / path for path in study.data.paths],
+            mapping=base / study.data.mapping if study.data.mapping else None,
+            on_progress=lambda at: on_progress("acquire", at.done_bytes, at.total_bytes),
+        )
+
+
+def _stage(on_progress: OnStudy, name: str) -> stages.OnStage:
+    return lambda tally: on_progress(name, tally.done, tally.total - tally.skipped)
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:80] or "study"
+
+
+def _intake(workspace: Workspace) -> dict[str, int]:
+    """Files by how they ended, over the life of the workspace."""
+    stored = sum(series.instances for series in workspace.catalogue.series())
+    return {"stored": stored, **Counter(row.code for row in workspace.catalogue.rejected())}
+
+
+def _quality(workspace: Workspace, images: pl.DataFrame) -> pl.DataFrame | None:
+    """One row an image, one column a quality metric."""
+    rows = workspace.observations().filter(
+        pl.col("method").str.starts_with("quality/")
+        & pl.col("value").is_not_null()
+        & pl.col("series_instance_uid").is_in(images["series_instance_uid"].implode())
+    )
+    if not len(rows):
+        return None
+    return rows.pivot("name", index="series_instance_uid", values="value").drop("series_instance_uid")
+
+
+def _montage(workspace: Workspace, result: StudyResult, images: pl.DataFrame) -> list[MontageTile]:
+    """The images worth a look: the surest right and wrong ones, and those at the threshold."""
+    tested = [row for row in result.predictions if row.part == "test"] or result.predictions
+    if not tested or not len(images):
+        return []
+    people = result.test or next(item.performance for item in result.candidates if item.name == result.chosen)
+    tiles = []
+    for group, row in report.choose(tested, threshold=people.threshold):
+        for uid in _series_of(row, images)[:2]:
+            try:
+                pixels = standardise.preview(workspace.image(uid))
+            except TapetumError:
+                continue  # it is counted among the failed; a montage shows what can be shown
+            caption = f"{row.patient_key[:10]}"
+            tiles.append(MontageTile(pixels, caption, row.outcome, row.probability, group))
+    return tiles
+
+
+def _series_of(row: Prediction, images: pl.DataFrame) -> list[str]:
+    """The image series of a unit: the unit is a series, a study or a patient."""
+    for column in ("series_instance_uid", "study_instance_uid", "patient_key"):
+        found = images.filter(pl.col(column) == row.unit)["series_instance_uid"].to_list()
+        if found:
+            return found
+    return []
