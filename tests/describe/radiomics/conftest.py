@@ -1,7 +1,8 @@
 """The IBSI-1 digital phantom and its reference values.
 
 Source: IBSI reference manual (arXiv:1612.07003v11), section 5.1 for the voxels, chapter 3 for the values and tolerances
-in `ibsi1_digital_phantom.csv` (columns 2d, 2.5d, 3d: the aggregations SUJT/8QNN, ZW7Z/62GR, IAZD/KOBO).
+in `ibsi1_digital_phantom.csv` (columns 2d, 2.5d, 3d: the aggregations SUJT/8QNN, ZW7Z/62GR, IAZD/KOBO; with -avg by
+direction: BTW3, JJUI, ITBB).
 """
 
 from __future__ import annotations

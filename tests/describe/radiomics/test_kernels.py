@@ -78,3 +78,12 @@ def test_a_voxel_without_neighbours_has_no_tone_difference() -> None:
     levels, steps = flat(np.array([[3]]))
     tones, _ = kernels.neighbourhoods(levels, np.concatenate([steps, -steps]), 3)
     assert not tones.any()
+
+
+def test_many_zones_and_a_large_one_are_all_found() -> None:
+    y, x = np.mgrid[:60, :60]
+    levels, steps = flat(1 + 2 * (y % 2) + x % 2)
+    everywhere = np.concatenate([steps, -steps])
+    assert len(kernels.zones(levels, np.ones(levels.size, np.int32), everywhere)) == 3600
+    levels = np.minimum(levels, 1)
+    assert kernels.zones(levels, np.ones(levels.size, np.int32), everywhere).tolist() == [[1, 3600, 1]]

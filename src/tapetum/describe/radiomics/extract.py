@@ -13,7 +13,7 @@ from tapetum.model import Feature, Image, Region
 __all__ = ["describe"]
 
 DEFAULT = RadiomicsSettings()
-OF_A_REGION = ("morph", "spatial")
+OF_A_REGION = ("morph", "loc", "spatial")
 
 
 def describe(image: Image, region: Region | None = None, *, settings: RadiomicsSettings = DEFAULT) -> list[Feature]:
@@ -23,7 +23,7 @@ def describe(image: Image, region: Region | None = None, *, settings: RadiomicsS
     ----------
     image : with axes zyx, yx (one slice) or yxc (one slice of luma). Not modified.
     region : mask on the grid of the image, for yx and yxc of shape (1, y, x). None describes the whole image, without
-        the families that only a region has (morphology, spatial autocorrelation).
+        the families that only a region has (morphology, local intensity, spatial autocorrelation).
     settings : image processing and families.
 
     Returns
@@ -88,4 +88,11 @@ def _discretised(found: Sample, families: list[str], settings: RadiomicsSettings
     aggregation = settings.aggregation
     if aggregation == "auto":
         aggregation = "3d" if levels.shape[0] > 1 else "2d"
-    return values | texture.textures(levels, found.inside, n_levels, aggregation=aggregation, families=wanted)
+    return values | texture.textures(
+        levels,
+        found.inside,
+        n_levels,
+        aggregation=aggregation,
+        merge_directions=settings.merge_directions,
+        families=wanted,
+    )

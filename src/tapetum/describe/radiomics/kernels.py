@@ -80,8 +80,8 @@ def border_distances(inside: NDArray[np.bool_], steps: Steps) -> NDArray[np.int3
 @_compiled
 def zones(levels: Levels, distance: NDArray[np.int32], steps: Steps) -> NDArray[np.int64]:
     """Zones of GLSZM (9SAK) and GLDZM (VMDZ): rows of level, size in voxels, smallest distance to the border."""
-    found = np.empty((levels.size, 3), np.int64)
-    waiting = np.empty(levels.size, np.int64)
+    found = np.empty((1024, 3), np.int64)
+    waiting = np.empty(1024, np.int64)
     seen = np.zeros(levels.size, np.bool_)
     n_zones = 0
     for start in range(levels.size):
@@ -96,12 +96,16 @@ def zones(levels: Levels, distance: NDArray[np.int32], steps: Steps) -> NDArray[
             here = waiting[n_waiting]
             size += 1
             nearest = min(nearest, distance[here])
+            if n_waiting + steps.size > waiting.size:
+                waiting = np.append(waiting, np.empty_like(waiting))
             for step in steps:
                 there = here + step
                 if levels[there] == level and not seen[there]:
                     seen[there] = True
                     waiting[n_waiting] = there
                     n_waiting += 1
+        if n_zones == len(found):
+            found = np.concatenate((found, np.empty_like(found)))
         found[n_zones, 0], found[n_zones, 1], found[n_zones, 2] = level, size, nearest
         n_zones += 1
     return found[:n_zones].copy()

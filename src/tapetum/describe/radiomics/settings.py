@@ -29,9 +29,11 @@ class RadiomicsSettings:
     round_intensities : round to whole numbers after interpolation, as IBSI asks for CT.
     aggregation : ``3d`` one matrix of the volume (IAZD, KOBO), ``2.5d`` one matrix of all slices (ZW7Z, 62GR),
         ``2d`` the mean over slices (SUJT, 8QNN); ``auto`` is 3d for volumes and 2d for a single slice.
+    merge_directions : False gives each direction a co-occurrence and a run length matrix of its own and takes the mean
+        of their features (ITBB, JJUI, BTW3).
     ivh_bin_size : step of the intensity-volume histogram in the image's unit; None cuts the range into 1000.
-    families : which of `FAMILIES` are made. ``morph`` and ``spatial`` describe a region and are left out of images
-        without one. ``loc`` and ``spatial`` are slow on large regions and only made when asked for.
+    families : which of `FAMILIES` are made. ``morph``, ``loc`` and ``spatial`` describe a region and are left out of
+        images without one. ``loc`` and ``spatial`` are slow on large regions and only made when asked for.
 
     Raises
     ------
@@ -46,6 +48,7 @@ class RadiomicsSettings:
     interpolation: Literal["linear", "cubic"] = "linear"
     round_intensities: bool = False
     aggregation: Literal["auto", "2d", "2.5d", "3d"] = "auto"
+    merge_directions: bool = True
     ivh_bin_size: float | None = None
     families: tuple[str, ...] = (
         "stat", "ih", "ivh", "morph", "glcm", "glrlm", "glszm", "gldzm", "ngtdm", "ngldm",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,9 +39,19 @@ class _Field:
         """To all neighbours."""
         return np.concatenate([self.half_steps, -self.half_steps])
 
+    def directions(self) -> list[_Field]:
+        """The same voxels, one field for each direction to walk."""
+        return [replace(self, half_steps=self.half_steps[k : k + 1]) for k in range(self.half_steps.size)]
+
 
 def textures(
-    levels: NDArray[np.int32], inside: NDArray[np.bool_], n_levels: int, *, aggregation: str, families: tuple[str, ...]
+    levels: NDArray[np.int32],
+    inside: NDArray[np.bool_],
+    n_levels: int,
+    *,
+    aggregation: str,
+    merge_directions: bool,
+    families: tuple[str, ...],
 ) -> dict[str, list[float]]:
     """The features of the texture ``families`` asked for, each in the order of its terms.
 
@@ -50,6 +60,7 @@ def textures(
     levels : (z, y, x) grey levels of 1 to ``n_levels`` in the intensity mask, 0 outside; at least one is not 0.
     inside : (z, y, x) morphological mask, for the distance to the border.
     aggregation : ``3d``, ``2.5d`` or ``2d`` (the mean over slices of the features that a slice has).
+    merge_directions : False makes co-occurrence and run length matrices by direction and takes the mean of features.
     """
     planar = aggregation != "3d"
     if aggregation == "2d":
@@ -59,7 +70,9 @@ def textures(
     fields = [_field(levels[part], inside[part], n_levels, planar=planar) for part in slices]
     made: dict[str, list[list[float]]] = {}
     for make in dict.fromkeys(MATRICES[family] for family in families):
-        for field in fields:
+        apart = make in (_cooccurrences, _runs) and not merge_directions
+        walked = [way for field in fields for way in field.directions()] if apart else fields
+        for field in walked:
             for family, values in make(field).items():
                 made.setdefault(family, []).append(values)
     return {family: _mean(made[family]) for family in families}

@@ -1,0 +1,59 @@
+"""The recipes by which images are described, by name.
+
+In: an `Image` and, if there is one, a `Region`.  Out: `Feature`s. Start reading at `RECIPES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tapetum.describe import picture, radiomics
+from tapetum.model import Feature, Image, Region
+
+__all__ = ["RECIPES", "Recipe"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A way to describe images.
+
+    Parameters
+    ----------
+    name, version : together the method of an observation; the version changes whenever a value could.
+    describe : the features of a region of an image, None for the whole image; always the same names for one recipe
+        and either kind of call.
+    applies : whether the recipe can describe this image.
+    """
+
+    name: str
+    version: str
+    describe: Callable[[Image, Region | None], list[Feature]]
+    applies: Callable[[Image], bool]
+
+
+def _radiomics(image: Image, region: Region | None) -> list[Feature]:
+    return radiomics.describe(image, region)
+
+
+def _picture(image: Image, region: Region | None) -> list[Feature]:
+    # A picture is described as a whole: its region is what the camera was held to.
+    return picture.describe(image)
+
+
+def _is_volume_or_picture(image: Image) -> bool:
+    return image.axes in ("zyx", "yx", "yxc")
+
+
+def _is_colour_picture(image: Image) -> bool:
+    return image.axes == "yxc"
+
+
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe("radiomics", "1", _radiomics, _is_volume_or_picture),
+        Recipe("picture", "1", _picture, _is_colour_picture),
+    )
+}
+"""Every recipe by its name."""
