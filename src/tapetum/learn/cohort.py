@@ -21,11 +21,14 @@ from tapetum.learn.study import OutcomeRule, Study
 __all__ = ["Cohort", "assemble"]
 
 
+UNIT_COLUMN = {"series": "series_instance_uid", "study": "study_instance_uid", "patient": "patient_key"}
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Cohort:
     """One row per unit, sorted by patient and unit.
 
-    ``unit`` holds series UIDs (or patient keys), ``patient``, ``site`` and ``modality`` are texts, ``outcome`` is 0 or
+    ``unit`` holds series UIDs, study UIDs or patient keys, ``patient``, ``site`` and ``modality`` are texts, ``outcome`` is 0 or
     1, ``x`` the (units, columns) float64 matrix with NaN where nothing was observed, ``images`` the pixel digests of
     each unit. ``flow`` and ``checks`` say how it came about.
     """
@@ -83,7 +86,7 @@ def assemble(study: Study, series: pl.DataFrame, observations: pl.DataFrame) -> 
     members = _with_outcome(study, members, observations, flow)
     if study.cohort.site:
         members = _with_site(study.cohort.site, members, observations)
-    aggregate = study.cohort.aggregate if study.cohort.unit == "patient" else ()
+    aggregate = study.cohort.aggregate if study.cohort.unit != "series" else ()
     columns, x = feature_table(observations, members, study.features, aggregate=aggregate)
     _all_found(study, columns, observations)
     rows = members.group_by("unit", maintain_order=True).agg(
@@ -141,7 +144,7 @@ def _members(study: Study, series: pl.DataFrame, observations: pl.DataFrame, flo
         left = rows.filter((pl.col(attribute).cast(pl.String) == value).fill_null(value=False))
         flow.step(f"{attribute} = {value}", left, {f"other {attribute}": len(rows) - len(left)})
         rows = left
-    fields = ["patient_key", "series_instance_uid", "modality", "site", "pixel_digest"]
+    fields = ["patient_key", "series_instance_uid", "study_instance_uid", "modality", "site", "pixel_digest"]
     rows = rows.select(pl.col(fields).cast(pl.String).fill_null(""))
     if rule.unit == "patient" and not filtered:
         people = observations.select(pl.col("patient_key").cast(pl.String)).unique()
@@ -149,10 +152,9 @@ def _members(study: Study, series: pl.DataFrame, observations: pl.DataFrame, flo
             pl.lit("").alias(name) for name in fields[1:]
         )
         rows = pl.concat([rows, empty.select(fields)])
-    unit = "patient_key" if rule.unit == "patient" else "series_instance_uid"
-    rows = rows.with_columns(unit=pl.col(unit)).sort("patient_key", "series_instance_uid")
-    if rule.unit == "patient":
-        flow.step("Patients", rows)
+    rows = rows.with_columns(unit=pl.col(UNIT_COLUMN[rule.unit])).sort("patient_key", "unit", "series_instance_uid")
+    if rule.unit != "series":
+        flow.step({"patient": "Patients", "study": "Studies"}[rule.unit], rows)
     return rows
 
 
@@ -176,7 +178,7 @@ def _with_outcome(study: Study, members: pl.DataFrame, observations: pl.DataFram
     both = pl.concat([frame.select("unit", "event") for frame in (first, second.join(first, on="unit", how="anti"))])
     per_unit = both.group_by("unit").agg(event=pl.col("event").max(), low=pl.col("event").min())
     conflict = per_unit.filter(pl.col("event") != pl.col("low"))["unit"]
-    if study.cohort.unit == "series":
+    if study.cohort.unit != "patient":
         per_unit = per_unit.filter(~pl.col("unit").is_in(conflict.implode()))
     left = members.join(per_unit.select("unit", "event"), on="unit", how="inner", maintain_order="left")
     lost = members.join(per_unit, on="unit", how="anti").unique("unit")
@@ -184,7 +186,7 @@ def _with_outcome(study: Study, members: pl.DataFrame, observations: pl.DataFram
         pl.col("series_instance_uid").is_in(unclear["series_instance_uid"].implode())
         | pl.col("patient_key").is_in(unclear.filter(pl.col("series_instance_uid") == "")["patient_key"].implode())
     )["unit"]
-    conflicting = lost["unit"].is_in(conflict.implode()).sum() if study.cohort.unit == "series" else 0
+    conflicting = lost["unit"].is_in(conflict.implode()).sum() if study.cohort.unit != "patient" else 0
     neither = int((other.is_in(conflict.implode()).not_()).sum())
     dropped = {
         "conflicting outcome": int(conflicting),

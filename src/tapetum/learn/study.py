@@ -37,7 +37,7 @@ CANDIDATES = ("logistic", "svm", "forest", "boosting", "ensemble")
 """Model families a study may try; ``ensemble`` is the mean probability of the others."""
 
 AGGREGATES = ("mean", "median", "min", "max", "range", "std")
-"""How the features of all series of a patient become one number (unit = "patient")."""
+"""How the features of all series of a study or patient become one number (unit = "study" or "patient")."""
 
 Table = TypeVar("Table")
 RULE = re.compile(r"(sensitivity|specificity)\s*>=\s*(0?\.\d+|0|1(\.0*)?)")
@@ -82,7 +82,7 @@ class CohortRule:
     where: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _choice(self.unit, ("series", "patient"), "cohort", "unit")
+        _choice(self.unit, ("series", "study", "patient"), "cohort", "unit")
         _require(len(self.aggregate) > 0, "cohort", "aggregate", "name at least one of " + ", ".join(AGGREGATES))
         for name in self.aggregate:
             _choice(name, AGGREGATES, "cohort", "aggregate")
