@@ -7,6 +7,7 @@
     ├── NotFound                 not-found            1   a workspace, series, model or blob that is not there
     ├── LeakageFound             (leakage-...)        4   training and test data know each other
     ├── ValidationFailed         validation-failed    4   the data cannot carry the question
+    ├── UntrustedModel           untrusted-model      4   a packaged model was changed or holds what it must not
     └── IdentityExposed          identity-exposed     5   a direct identifier was about to be written
 
 The number is the exit status of the command. Every error carries a stable ``code``, a ``hint`` in the imperative and
@@ -24,6 +25,7 @@ __all__ = [
     "NotFound",
     "RejectedInput",
     "TapetumError",
+    "UntrustedModel",
     "ValidationFailed",
 ]
 
@@ -114,6 +116,13 @@ class ValidationFailed(TapetumError):
     """The data cannot carry the question (too few patients, one class only)."""
 
     code = "validation-failed"
+    exit_status = 4
+
+
+class UntrustedModel(TapetumError):
+    """A packaged model was changed since it was saved, or holds something that is not a model; it was not opened."""
+
+    code = "untrusted-model"
     exit_status = 4
 
 
