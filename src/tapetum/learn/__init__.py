@@ -3,7 +3,7 @@
 In: series and observations of a workspace.  Out: `StudyResult` and `FittedModel`.  Start reading at `run_study`.
 """
 
-from tapetum.learn.cohort import Cohort, assemble
+from tapetum.learn.cohort import Cohort, assemble, unit_column
 from tapetum.learn.features import FeatureColumn, feature_table
 from tapetum.learn.fitted import FittedModel
 from tapetum.learn.result import Prediction, StudyResult
@@ -22,4 +22,5 @@ __all__ = [
     "parse_study",
     "read_study",
     "run_study",
+    "unit_column",
 ]

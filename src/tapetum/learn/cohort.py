@@ -18,8 +18,7 @@ from tapetum.learn.features import FeatureColumn, feature_table
 from tapetum.learn.result import Check, FlowStep
 from tapetum.learn.study import OutcomeRule, Study
 
-__all__ = ["Cohort", "assemble"]
-
+__all__ = ["Cohort", "assemble", "unit_column"]
 
 UNIT_COLUMN = {"series": "series_instance_uid", "study": "study_instance_uid", "patient": "patient_key"}
 
@@ -28,9 +27,9 @@ UNIT_COLUMN = {"series": "series_instance_uid", "study": "study_instance_uid", "
 class Cohort:
     """One row per unit, sorted by patient and unit.
 
-    ``unit`` holds series UIDs, study UIDs or patient keys, ``patient``, ``site`` and ``modality`` are texts, ``outcome`` is 0 or
-    1, ``x`` the (units, columns) float64 matrix with NaN where nothing was observed, ``images`` the pixel digests of
-    each unit. ``flow`` and ``checks`` say how it came about.
+    ``unit`` holds series UIDs, study UIDs or patient keys, ``patient`` and ``site`` are texts, ``outcome`` is 0 or 1,
+    ``x`` the (units, columns) float64 matrix with NaN where nothing was observed, ``images`` the pixel digests of each
+    unit. ``flow`` and ``checks`` say how it came about.
     """
 
     unit: NDArray[np.str_]
@@ -54,6 +53,11 @@ class Cohort:
             whole.update("\0".join(map(str, row)).encode() + b"\0")
         whole.update(np.ascontiguousarray(np.where(np.isnan(self.x), np.nan, self.x)).astype("<f8").tobytes())
         return whole.hexdigest()
+
+
+def unit_column(study: Study) -> str:
+    """The column of the series table that says which series are one unit of this study."""
+    return UNIT_COLUMN[study.cohort.unit]
 
 
 class _Flow:
@@ -152,7 +156,7 @@ def _members(study: Study, series: pl.DataFrame, observations: pl.DataFrame, flo
             pl.lit("").alias(name) for name in fields[1:]
         )
         rows = pl.concat([rows, empty.select(fields)])
-    rows = rows.with_columns(unit=pl.col(UNIT_COLUMN[rule.unit])).sort("patient_key", "unit", "series_instance_uid")
+    rows = rows.with_columns(unit=pl.col(unit_column(study))).sort("patient_key", "unit", "series_instance_uid")
     if rule.unit != "series":
         flow.step({"patient": "Patients", "study": "Studies"}[rule.unit], rows)
     return rows

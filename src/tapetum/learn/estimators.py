@@ -24,6 +24,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from tapetum.learn.split import folds
+from tapetum.learn.trees import as_trees
 
 __all__ = ["FAMILIES", "Screen", "TameTails", "build", "fit", "sample_settings"]
 
@@ -222,6 +223,12 @@ def fit(
     predictions of folds of whole patients (as many as both outcomes allow, at most 5).
     """
     model = build(family, settings, seed=seed)
+    if family == "boosting":
+        return as_trees(model.fit(x, outcome))
+    if family == "forest":
+        model.fit(x, outcome)
+        model.steps[-1] = ("model", as_trees(model[-1]))
+        return model
     if family != "svm":
         return model.fit(x, outcome)
     count = min(5, *(len(np.unique(groups[outcome == value])) for value in (0, 1)))
