@@ -37,6 +37,7 @@ PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 ITEM = b"\xfe\xff\x00\xe0"  # item tag (FFFE,E000): encapsulated pixel data is a sequence of items (PS3.5 A.4)
 JP2 = b"\x00\x00\x00\x0cjP  "
 JPEG_LS_FRAME = b"\xff\xf7"  # SOF55, ISO 14495-1 C.1.1
+ADOBE = b"\xff\xee\x00\x0eAdobe"  # APP14 of full length; libjpeg passes over shorter ones
 END_OF_IMAGE = b"\xff\xd9"
 
 
@@ -51,23 +52,10 @@ def check_pixels(dataset: Dataset) -> None:
     ------
     RejectedInput : missing-pixel-data, missing-attribute, unreadable, wrong-transfer-syntax, truncated, unsupported.
     """
-    keyword = next((name for name in PIXELS if dataset.get(name)), None)
-    if keyword is None:
-        raise RejectedInput("missing-pixel-data")
-    missing = [name for name in NEEDED if dataset.get(name) is None]
-    if missing:
-        raise RejectedInput("missing-attribute", keywords=" ".join(missing))
-    if min(dataset.Rows, dataset.Columns, dataset.SamplesPerPixel, _frames(dataset)) < 1:
-        raise RejectedInput("unreadable", "an image without pixels", rows=dataset.Rows, columns=dataset.Columns)
-    syntax = _syntax(dataset)
-    data = dataset[keyword].value
-    match FAMILY.get(syntax):
-        case None:
-            raise RejectedInput("unsupported", transfer_syntax_uid=syntax)
-        case "native":
-            _check_native(dataset, data, syntax)
-        case str() as family:
-            _check_encapsulated(dataset, data, syntax, family)
+    try:
+        _check(dataset)
+    except (ValueError, TypeError) as error:
+        raise RejectedInput("unreadable", "an attribute of the pixels is no number") from error
 
 
 def decode(dataset: Dataset) -> NDArray[Any]:
@@ -100,6 +88,26 @@ def decode(dataset: Dataset) -> NDArray[Any]:
     except (ValueError, RuntimeError, AttributeError, IndexError, KeyError, TypeError, NotImplementedError) as error:
         # Codecs and pydicom raise these for damaged streams; their texts hold no patient data, but may hold paths.
         raise RejectedInput("unreadable", "the pixel data cannot be decoded", kind=type(error).__name__) from error
+
+
+def _check(dataset: Dataset) -> None:
+    keyword = next((name for name in PIXELS if dataset.get(name)), None)
+    if keyword is None:
+        raise RejectedInput("missing-pixel-data")
+    missing = [name for name in NEEDED if dataset.get(name) is None]
+    if missing:
+        raise RejectedInput("missing-attribute", keywords=" ".join(missing))
+    if min(dataset.Rows, dataset.Columns, dataset.SamplesPerPixel, _frames(dataset)) < 1:
+        raise RejectedInput("unreadable", "an image without pixels", rows=dataset.Rows, columns=dataset.Columns)
+    syntax = _syntax(dataset)
+    data = dataset[keyword].value
+    match FAMILY.get(syntax):
+        case None:
+            raise RejectedInput("unsupported", transfer_syntax_uid=syntax)
+        case "native":
+            _check_native(dataset, data, syntax)
+        case str() as family:
+            _check_encapsulated(dataset, data, syntax, family)
 
 
 def _syntax(dataset: Dataset) -> UID:
@@ -201,7 +209,7 @@ def _decode_stream(stream: bytes, dataset: Dataset, family: str) -> NDArray[Any]
 
 
 def _decode_jpeg(stream: bytes, colour: str) -> NDArray[Any]:
-    if not colour or b"JFIF\0" in stream[:64] or b"Adobe" in stream[:4096]:
+    if not colour or b"JFIF\0" in stream[:64] or ADOBE in stream[:4096]:
         return np.asarray(imagecodecs.jpeg8_decode(stream))  # these markers say what the components are
     space = "RGB" if colour == "RGB" else "YCBCR"
     return np.asarray(imagecodecs.jpeg8_decode(stream, colorspace=space, outcolorspace="RGB"))
