@@ -181,6 +181,27 @@ def test_a_region_of_hardly_any_voxels_has_all_names_and_nan_where_nothing_exist
     assert not any(np.isinf(feature.value) for feature in few)
 
 
+@settings(max_examples=150, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 4)),
+    st.integers(1, 4),
+    st.floats(0, 1),
+    st.sampled_from(["2d", "2.5d", "3d", "2d-avg", "3d-avg"]),
+)
+def test_no_region_whatsoever_raises_warns_or_gives_infinity(
+    seed: int, shape: tuple[int, int, int], n_values: int, share: float, aggregation: str
+) -> None:
+    rng = np.random.default_rng(seed)
+    array = rng.integers(-1, n_values - 1, shape).astype(np.float32)
+    array[rng.random(shape) < 0.05] = np.nan
+    grid = Geometry(shape, (3.0, 1.0, 0.5))
+    region = Region(rng.random(shape) < share, grid, "lesion")
+    found = describe(Image(array, "zyx", HU, grid), region, settings=like_the_phantom(aggregation))
+    assert [feature.name for feature in found] == [term.name for family in FAMILIES for term in TERMS[family]]
+    assert not any(np.isinf(feature.value) for feature in found)
+
+
 @pytest.mark.parametrize("aggregation", AGGREGATIONS)
 def test_a_flat_region_has_shape_and_no_correlation(phantom: tuple[Image, Region], aggregation: str) -> None:
     image, region = phantom

@@ -22,7 +22,7 @@ def test_autocorrelation_by_transform_is_the_sum_over_all_pairs() -> None:
 
 
 def test_a_flat_region_has_no_autocorrelation() -> None:
-    assert np.isnan(autocorrelation(np.ones((2, 2, 2)), np.ones((2, 2, 2), bool), (1.0, 1.0, 1.0))).all()
+    assert np.isnan(autocorrelation(np.full((2, 2, 7), 0.1), np.ones((2, 2, 7), bool), (1.0, 1.0, 1.0))).all()
 
 
 def test_a_lone_bright_voxel_is_not_the_global_peak() -> None:
@@ -31,3 +31,9 @@ def test_a_lone_bright_voxel_is_not_the_global_peak() -> None:
     local, highest = local_peaks(values, np.ones((1, 1, 60), bool), (1.0, 1.0, 1.0))
     assert local == pytest.approx(10 / 13)
     assert highest == pytest.approx(6.0)
+
+
+def test_voxels_without_a_value_do_not_count_in_a_peak() -> None:
+    values = np.full((1, 1, 9), 4.0)
+    values[0, 0, 0] = np.nan
+    assert local_peaks(values, np.isfinite(values), (1.0, 1.0, 1.0)) == pytest.approx([4.0, 4.0])

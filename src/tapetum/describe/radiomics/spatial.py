@@ -31,8 +31,9 @@ def local_peaks(values: Volume, measured: Mask, spacing_mm: tuple[float, float, 
     sphere = (sum(axis**2 for axis in offsets) <= PEAK_RADIUS_MM**2).astype(np.float64)
     # Relative to the mean, so that rounding in the transform does not grow with the offset of the scale.
     base = values[measured].mean()
-    total = fftconvolve(values - base, sphere, mode="same")
-    count = np.round(fftconvolve(np.ones(values.shape), sphere, mode="same"))
+    finite = np.isfinite(values)
+    total = fftconvolve(np.where(finite, values - base, 0.0), sphere, mode="same")
+    count = np.round(fftconvolve(finite.astype(np.float64), sphere, mode="same"))
     means = total / count + base
     brightest = measured & (values == values[measured].max())
     return [float(means[brightest].max()), float(means[measured].max())]
@@ -45,7 +46,8 @@ def autocorrelation(values: Volume, measured: Mask, spacing_mm: tuple[float, flo
     """
     around = np.where(measured, values - values[measured].mean(), 0.0)
     squares = float((around**2).sum())
-    if measured.sum() < 2 or squares == 0:
+    # A sum of squares that rounding made is not a difference between voxels, so the values are asked.
+    if np.ptp(values[measured]) == 0:
         return [np.nan, np.nan]
     shape = tuple(fft.next_fast_len(2 * n - 1, real=True) for n in values.shape)
     steps = [np.minimum(np.arange(n), n - np.arange(n)) * s for n, s in zip(shape, spacing_mm, strict=True)]
