@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import SimpleITK
 
 from tapetum.describe.radiomics import RadiomicsSettings
 from tapetum.describe.radiomics.sample import Sample, discretise, sample
@@ -60,6 +61,35 @@ def test_resampling_keeps_a_linear_slope_and_the_volume_of_a_box() -> None:
         # Grid centres are aligned: 18 voxels of 1 mm span the 6 of 3 mm, and the box its 12 mm.
         assert steps[fine.inside[1:] & fine.inside[:-1]] == pytest.approx(1.0, abs=0.2)
         assert fine.inside.sum() == 12 * 4 * 4
+
+
+def test_interpolation_is_that_of_simpleitk_on_a_grid_with_the_same_centre() -> None:
+    array = np.random.default_rng(6).normal(size=GRID.shape).astype(np.float32)
+    whole = Region(np.ones(GRID.shape, bool), GRID, "all")
+    spacing = (2.0, 0.7, 0.7)
+    ours = sample(Image(array, "zyx", HU, GRID), whole, RadiomicsSettings(resample_mm=spacing))
+    assert ours is not None
+    assert ours.values.shape == (9, 12, 12)
+    theirs = SimpleITK.GetImageFromArray(array)
+    theirs.SetSpacing(GRID.spacing_mm[::-1])
+    reach = [(n - 1) * s for n, s in zip(GRID.shape, GRID.spacing_mm, strict=True)]
+    start = [(old - (n - 1) * s) / 2 for old, n, s in zip(reach, ours.values.shape, spacing, strict=True)]
+    fine = SimpleITK.Resample(
+        theirs, ours.values.shape[::-1], SimpleITK.Transform(), SimpleITK.sitkLinear, start[::-1], spacing[::-1],
+        theirs.GetDirection(), float("nan"), SimpleITK.sitkFloat64,
+    )  # fmt: skip
+    expected = SimpleITK.GetArrayFromImage(fine)
+    # Beyond the outermost voxel centres each goes its own way.
+    inner = np.s_[1:-1, 1:-1, 1:-1]
+    assert ours.values[inner] == pytest.approx(expected[inner], abs=1e-5)
+
+
+def test_a_spacing_that_divides_the_image_makes_no_voxel_too_many() -> None:
+    grid = Geometry((3, 3, 3), (0.1, 0.1, 0.1))
+    image = Image(np.zeros((3, 3, 3)), "zyx", HU, grid)
+    fine = sample(image, None, RadiomicsSettings(resample_mm=(0.3, 0.3, 0.3)))
+    assert fine is not None
+    assert fine.values.shape == (1, 1, 1)
 
 
 def test_an_axis_can_keep_its_spacing() -> None:

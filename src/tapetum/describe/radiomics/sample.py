@@ -154,7 +154,8 @@ def _resampled(
     margin = [int(np.ceil((reach_mm + new) / old)) for new, old in zip(wanted, spacing, strict=True)]
     axes = []
     for part, n, old, new in zip(_bounding_box(mask, margin=margin), array.shape, spacing, wanted, strict=True):
-        n_new = int(np.ceil(n * old / new))
+        # Less than a billionth of a voxel is rounding (3 voxels of 0.1 mm are 0.30000000000000004 mm), not a voxel.
+        n_new = int(np.ceil(n * old / new - 1e-9))
         at = (n - 1) / 2 + (np.arange(n_new) - (n_new - 1) / 2) * new / old
         axes.append(at[(at >= part.start - 0.5) & (at <= part.stop - 0.5)])
     grid = np.meshgrid(*axes, indexing="ij")
