@@ -123,6 +123,7 @@ class Intake:
     def _by_mapping(self, source: Source, row: Mapping[str, str] | None) -> Arrival:
         """A file that does not say whose it is: the mapping does."""
         facts = dict(row) if row is not None else self._facts_of_path(source.relative)
+        facts.setdefault("patient", self._mapping.image.get("patient", ""))
         if not facts.get("patient"):
             raise RejectedInput("unknown-patient")
         patient_key = self._names.patient(facts["patient"])

@@ -11,6 +11,7 @@ DICOM says by itself whose it is. A photograph, a NIfTI or a CSV does not: a map
     [image]                   # holds for every picture that is not DICOM
     modality = "OP"
     body_part_examined = "EYE"
+    patient = "4711"          # only when all the files are of one patient
 
     [files]                   # instead of a table: the file's path says whose it is (regular expression)
     pattern = '(?P<patient>\\d+)/(?P<series>Pre|Post)_(?P<role>Scan|Mask)'
@@ -79,7 +80,7 @@ def read_mapping(path: Path) -> TableMapping:
         raise InvalidStudy(f"the mapping cannot be read: {error}", hint="it must be a TOML file") from error
     _only(tree, {"columns", "image", "files", "observation", "table"}, "the mapping")
     _only(tree.get("columns", {}), ROLES, "[columns]")
-    _only(tree.get("image", {}), {"modality", "body_part_examined", "site"}, "[image]")
+    _only(tree.get("image", {}), {"modality", "body_part_examined", "site", "patient"}, "[image]")
     _only(tree.get("files", {}), {"pattern", "mask"}, "[files]")
     _only(tree.get("table", {}), {"separator", "missing"}, "[table]")
     if tree.get("columns") and "patient" not in tree["columns"]:

@@ -21,10 +21,36 @@ app = App(
     version=__version__,
 )
 study = App(name="study", help="Run a study from its file, and look at what it found.")
-for command in ("init", "config", "acquire", "quarantine", "series", "standardise", "describe", "predict"):
-    app.command(f"tapetum.cli.{command}:{command}", name=command)
-study.command("tapetum.cli.study:run", name="run")
-study.command("tapetum.cli.study:check", name="check")
+COMMANDS = {
+    "init": ("Make a workspace.", "tapetum init hospital"),
+    "config": ("Print every setting with its value and where it comes from.", "tapetum config -w hospital"),
+    "acquire": (
+        "Take in files, folders and archives; names are removed on the way, and running it twice changes nothing.",
+        "tapetum acquire /media/disk --mapping fundus.toml",
+    ),
+    "quarantine": (
+        "List what could not be taken in, why, and what to do; what comes through at last leaves the list.",
+        "tapetum quarantine --code truncated",
+    ),
+    "series": ("List the series of the workspace.", "tapetum series --modality CT"),
+    "standardise": (
+        "Build every series in the unified standard, measure its quality and note what is wrong.",
+        "tapetum standardise",
+    ),
+    "describe": ("Describe every series by the features of a recipe.", "tapetum describe radiomics --modality CT"),
+    "predict": (
+        "Predict new images with a packaged model, or abstain with the reason; nothing of the images is kept.",
+        "tapetum predict hospital/studies/retinopathy/model eye.jpg",
+    ),
+}
+STUDY_COMMANDS = {
+    "run": ("Run a study from its file to its report and model.", "tapetum study run retinopathy.toml"),
+    "check": ("Check a study file and print what it ends up with.", "tapetum study check retinopathy.toml"),
+}
+for command, (sentence, example) in COMMANDS.items():
+    app.command(f"tapetum.cli.{command}:{command}", name=command, help=f"{sentence}\n\nExample: {example}")
+for command, (sentence, example) in STUDY_COMMANDS.items():
+    study.command(f"tapetum.cli.study:{command}", name=command, help=f"{sentence}\n\nExample: {example}")
 app.command(study)
 
 

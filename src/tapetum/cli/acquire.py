@@ -21,10 +21,7 @@ def acquire(
     workspace: WorkspaceOption = None,
     json: Json = False,
 ) -> int:
-    """Take in files, folders and archives. Example: tapetum acquire /media/disk --mapping fundus.toml
-
-    De-identifies on the way. Each file ends as stored, duplicate or rejected; running it twice changes nothing.
-    Stop it at any moment and run it again: it goes on.
+    """Take in files, folders and archives.
 
     Parameters
     ----------

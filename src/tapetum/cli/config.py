@@ -8,7 +8,7 @@ __all__ = ["config"]
 
 
 def config(*, workspace: WorkspaceOption = None, json: Json = False) -> None:
-    """Print every setting with its value and where the value comes from. Example: tapetum config -w hospital"""
+    """Print every setting with its value and where the value comes from."""
     rows = [
         {"setting": name, "value": value, "origin": origin, "meaning": explanation}
         for name, value, origin, explanation in open_workspace(workspace).settings.rows()

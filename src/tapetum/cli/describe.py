@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from tapetum.cli.talk import Json, WorkspaceOption, items_bar, open_workspace, show
-from tapetum.flow import OnStage, StageTally
+from tapetum.flow.stages import OnStage, StageTally
 
 __all__ = ["describe", "run_stage"]
 
 
 def describe(recipe: str, *, modality: str = "", workspace: WorkspaceOption = None, json: Json = False) -> None:
-    """Describe every series by the features of a recipe; once each. Example: tapetum describe radiomics --modality CT
+    """Describe every series by the features of a recipe; once each.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ __all__ = ["init"]
 
 
 def init(folder: Path, *, json: Json = False) -> None:
-    """Make a workspace. Example: tapetum init hospital
+    """Make a workspace.
 
     Parameters
     ----------

@@ -8,9 +8,7 @@ __all__ = ["quarantine"]
 
 
 def quarantine(*, code: str = "", workspace: WorkspaceOption = None, json: Json = False) -> None:
-    """List what could not be taken in, why, and what to do. Example: tapetum quarantine --code truncated
-
-    To try again, mend the files (or the mapping) and acquire them again; what comes through leaves the quarantine.
+    """List what could not be taken in, why, and what to do.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ __all__ = ["series"]
 
 
 def series(*, modality: str = "", workspace: WorkspaceOption = None, json: Json = False) -> None:
-    """List the series of the workspace. Example: tapetum series --modality CT
+    """List the series of the workspace.
 
     Parameters
     ----------

@@ -9,9 +9,6 @@ __all__ = ["standardise"]
 
 
 def standardise(*, workspace: WorkspaceOption = None, json: Json = False) -> None:
-    """Build every series in the unified standard, measure its quality and note what is wrong.
-
-    Example: tapetum standardise
-    """
+    """Build every series in the unified standard, measure its quality and note what is wrong."""
     opened = open_workspace(workspace)
     run_stage("standardise", lambda on_stage: opened.standardise(on_progress=on_stage), as_json=json)

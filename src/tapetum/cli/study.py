@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from tapetum.cli.talk import Json, WorkspaceOption, items_bar, open_workspace, show
-from tapetum.flow import run_study
+from tapetum.flow.studies import run_study
 from tapetum.learn import read_study
 
 __all__ = ["check", "run"]
 
 
 def run(study: Path, *, workspace: WorkspaceOption = None, json: Json = False) -> None:
-    """Run a study from its file to its report and model. Example: tapetum study run retinopathy.toml
+    """Run a study from its file to its report and model.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def run(study: Path, *, workspace: WorkspaceOption = None, json: Json = False) -
 
 
 def check(study: Path, *, json: Json = False) -> None:
-    """Check a study file without running it, and print what it ends up with. Example: tapetum study check a.toml
+    """Check a study file without running it, and print what it ends up with.
 
     Parameters
     ----------

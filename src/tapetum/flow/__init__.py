@@ -1,7 +1,8 @@
-"""The composition root: `Workspace`, the order of the stages, studies and predictions."""
+"""The composition root: workspaces (`workspace`), studies (`studies`), predictions (`predictions`).
 
-from tapetum.flow.stages import OnStage, StageTally
-from tapetum.flow.studies import StudyRun, run_study
+The latter two bring in scikit-learn and matplotlib, so they are imported where they are used.
+"""
+
 from tapetum.flow.workspace import Workspace
 
-__all__ = ["OnStage", "StageTally", "StudyRun", "Workspace", "run_study"]
+__all__ = ["Workspace"]

