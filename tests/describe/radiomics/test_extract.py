@@ -226,6 +226,17 @@ def test_a_region_outside_the_intensity_range_keeps_its_shape_only(phantom: tupl
     assert np.isnan([measured[n] for n in ("stat_mean", "glcm_contrast", "morph_integrated_intensity")]).all()
 
 
+def test_a_lesion_on_one_slice_of_a_volume_is_measured_in_3d_like_the_others() -> None:
+    array = np.random.default_rng(11).normal(size=(3, 8, 8)).astype(np.float32)
+    grid = Geometry((3, 8, 8), (1.0, 1.0, 1.0))
+    mask = np.zeros((3, 8, 8), bool)
+    mask[1, 1:7, 1:7] = True
+    image, region = Image(array, "zyx", HU, grid), Region(mask, grid, "lesion")
+    by_itself = describe(image, region)
+    assert by_itself == describe(image, region, settings=RadiomicsSettings(aggregation="3d"))
+    assert by_itself != describe(image, region, settings=RadiomicsSettings(aggregation="2d"))
+
+
 def test_units_follow_the_image_and_codes_are_ibsi() -> None:
     image = Image(np.arange(27.0).reshape(3, 3, 3), "zyx", HU)
     units = {feature.name: feature.unit for feature in describe(image)}

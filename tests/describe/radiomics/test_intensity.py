@@ -57,3 +57,8 @@ def test_where_half_the_voxels_are_brightest_a_tenth_is_reached_only_above() -> 
 
 def test_a_flat_region_has_no_volume_histogram() -> None:
     assert np.isnan(volume_histogram(np.full(4, 7.0), bin_size=None)).all()
+
+
+def test_a_step_far_too_small_for_the_intensities_is_refused() -> None:
+    with pytest.raises(ValueError, match="wider"):
+        volume_histogram(np.array([0.0, 1e9]), bin_size=1.0)

@@ -92,6 +92,21 @@ def test_a_spacing_that_divides_the_image_makes_no_voxel_too_many() -> None:
     assert fine.values.shape == (1, 1, 1)
 
 
+@pytest.mark.parametrize("interpolation", ["linear", "cubic"])
+def test_a_part_is_resampled_as_in_the_whole_image(interpolation: str) -> None:
+    grid = Geometry((60, 50, 1), (1.0, 1.0, 1.0))
+    image = Image(np.random.default_rng(9).normal(size=grid.shape), "zyx", HU, grid)
+    mask = np.zeros(grid.shape, bool)
+    mask[25:29, 22:30] = True
+    made = RadiomicsSettings(resample_mm=(0.7, 0.7, 1.0), interpolation=interpolation)  # type: ignore[arg-type]
+    part, whole = sample(image, Region(mask, grid, "part"), made), sample(image, None, made)
+    assert part is not None
+    assert whole is not None
+    wanted = part.tight().values
+    views = np.lib.stride_tricks.sliding_window_view(whole.values, wanted.shape)
+    assert np.abs(views - wanted).max(axis=(3, 4, 5)).min() < 1e-6
+
+
 def test_an_axis_can_keep_its_spacing() -> None:
     coarse = found(RadiomicsSettings(resample_mm=(None, 2.0, 2.0)))
     assert coarse.spacing_mm == (3.0, 2.0, 2.0)
@@ -138,6 +153,11 @@ def test_bins_of_fixed_size_start_at_the_lower_bound_of_the_range() -> None:
 
 def test_bins_of_fixed_size_start_at_the_smallest_intensity_where_no_range_is_given() -> None:
     assert discretise(measured([7, 31, 32]), RadiomicsSettings(bin_size=25.0))[0].ravel().tolist() == [1, 1, 2]
+
+
+def test_a_range_without_a_lower_bound_starts_bins_at_the_smallest_intensity() -> None:
+    made = RadiomicsSettings(bin_size=25.0, range=(-np.inf, 400.0))
+    assert discretise(measured([7, 31, 32]), made)[0].ravel().tolist() == [1, 1, 2]
 
 
 def test_a_bin_size_that_makes_thousands_of_levels_is_refused() -> None:

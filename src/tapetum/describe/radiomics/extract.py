@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from tapetum.describe.radiomics import intensity, morphology, spatial, texture
@@ -34,7 +36,7 @@ def describe(image: Image, region: Region | None = None, *, settings: RadiomicsS
     Raises
     ------
     InvalidGeometry : the region lies on another grid, or resampling is asked for and the spacing is unknown.
-    ValueError : other axes, or a bin size that makes too many grey levels.
+    ValueError : other axes, or bins so narrow that they are too many.
 
     Source: Zwanenburg et al., Image biomarker standardisation initiative, reference manual, arXiv:1612.07003v11.
 
@@ -46,6 +48,10 @@ def describe(image: Image, region: Region | None = None, *, settings: RadiomicsS
     """
     families = [f for f in FAMILIES if f in settings.families and (region is not None or f not in OF_A_REGION)]
     found = sample(image, region, settings)
+    if settings.aggregation == "auto":
+        # By the image, not the region: a lesion on one slice is measured like the larger ones of its cohort.
+        volume = image.axes == "zyx" and image.array.shape[0] > 1
+        settings = replace(settings, aggregation="3d" if volume else "2d")
     with np.errstate(all="ignore"):
         values = {} if found is None else _values(found, families, settings)
     features = []
@@ -85,14 +91,11 @@ def _discretised(found: Sample, families: list[str], settings: RadiomicsSettings
         return {}
     levels, n_levels = discretise(found, settings)
     values = {"ih": intensity.histogram(levels[found.measured], n_levels)} if "ih" in families else {}
-    aggregation = settings.aggregation
-    if aggregation == "auto":
-        aggregation = "3d" if levels.shape[0] > 1 else "2d"
     return values | texture.textures(
         levels,
         found.inside,
         n_levels,
-        aggregation=aggregation,
+        aggregation=settings.aggregation,
         merge_directions=settings.merge_directions,
         families=wanted,
     )

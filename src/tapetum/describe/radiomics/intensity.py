@@ -46,10 +46,16 @@ def volume_histogram(values: Values, *, bin_size: float | None) -> list[float]:
     """The 7 features of the fraction of voxels at or above each intensity, in the order of ``TERMS["ivh"]``.
 
     ``bin_size`` is the step between intensities; None makes 1000 steps. All are NaN where the region is flat.
+
+    Raises
+    ------
+    ValueError : the bin size makes more than a million steps.
     """
     low, high = values.min(), values.max()
     if low == high:
         return [np.nan] * 7
+    if bin_size is not None and (high - low) / bin_size > 1e6:
+        raise ValueError("the step of the intensity-volume histogram is too small: choose a wider one")
     steps = np.linspace(low, high, 1001) if bin_size is None else np.arange(low, high + bin_size / 2, bin_size)
     fraction = 1 - np.searchsorted(np.sort(values), steps, side="left") / values.size
     reach = (steps - low) / (high - low)

@@ -28,7 +28,7 @@ class RadiomicsSettings:
     interpolation : of the image; the mask is always interpolated linearly and cut at 0.5.
     round_intensities : round to whole numbers after interpolation, as IBSI asks for CT.
     aggregation : ``3d`` one matrix of the volume (IAZD, KOBO), ``2.5d`` one matrix of all slices (ZW7Z, 62GR),
-        ``2d`` the mean over slices (SUJT, 8QNN); ``auto`` is 3d for volumes and 2d for a single slice.
+        ``2d`` the mean over slices (SUJT, 8QNN); ``auto`` is 3d for images of several slices, else 2d.
     merge_directions : False gives each direction a co-occurrence and a run length matrix of its own and takes the mean
         of their features (ITBB, JJUI, BTW3).
     ivh_bin_size : step of the intensity-volume histogram in the image's unit; None cuts the range into 1000.
