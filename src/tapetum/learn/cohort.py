@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -42,6 +43,24 @@ class Cohort:
     modalities: tuple[str, ...]
     flow: tuple[FlowStep, ...]
     checks: tuple[Check, ...]
+
+    def without(self, rows: Iterable[int], *, label: str, reason: str) -> Cohort:
+        """The cohort without these rows, which the flow then counts; the same cohort when there are none."""
+        gone = np.isin(np.arange(len(self.unit)), list(rows))
+        if not gone.any():
+            return self
+        kept = ~gone
+        step = FlowStep(label, len(np.unique(self.patient[kept])), int(kept.sum()), dropped={reason: int(gone.sum())})
+        return replace(
+            self,
+            unit=self.unit[kept],
+            patient=self.patient[kept],
+            site=self.site[kept],
+            outcome=self.outcome[kept],
+            x=self.x[kept],
+            images=tuple(digests for digests, yes in zip(self.images, kept, strict=True) if yes),
+            flow=(*self.flow, step),
+        )
 
     @property
     def digest(self) -> str:

@@ -20,13 +20,17 @@ from tapetum.learn.result import Check
 from tapetum.learn.split import Split
 from tapetum.learn.study import Study
 
-__all__ = ["guard_cohort", "guard_splits"]
+__all__ = ["guard_cohort", "guard_splits", "without_copies"]
 
 PERFECT = 0.499
 """A single feature whose ROC-AUC is further than this from one half is the outcome under another name."""
 
 ENOUGH = 10
 """Units of each outcome that must be there before perfect separation is called impossible by chance."""
+
+
+FINE = 3
+"""Features that hardly ever repeat, of which so many equal ones cannot be chance."""
 
 
 def guard_cohort(study: Study, cohort: Cohort, observations: pl.DataFrame) -> list[Check]:
@@ -83,46 +87,75 @@ def guard_splits(cohort: Cohort, splits: Sequence[Split], *, sites_apart: bool) 
     return [*checks, Check("site", f"{sites} sites: none on both sides")] if sites_apart else checks
 
 
+def without_copies(cohort: Cohort) -> Cohort:
+    """The cohort without units that are copies of another patient's: the first one stays when all agree.
+
+    When copies have different outcomes nobody knows which is right, and all of them leave.
+    """
+    first_of = _copied_images(cohort) | _copied_rows(cohort)
+    disputed = {first for row, first in first_of.items() if cohort.outcome[row] != cohort.outcome[first]}
+    gone = set(first_of) | disputed
+    return cohort.without(gone, label="Without copies", reason="same image or measurements as another patient")
+
+
 def _images_of_one_patient(cohort: Cohort) -> Check:
-    owner: dict[str, str] = {}
-    units = []
-    for unit, patient, digests in zip(cohort.unit, cohort.patient, cohort.images, strict=True):
-        if any(owner.setdefault(digest, patient) != patient for digest in digests):
-            units.append(str(unit))
-    if units:
+    copies = _copied_images(cohort)
+    if copies:
         raise LeakageFound(
             "identical-image",
             "the same pixels are stored under two patients",
-            hint="find out whose image it is and remove the copy",
-            images=len(units),
-            first=units[0],
+            hint='find out whose image it is and remove the copy, or set [cohort] copies = "drop"',
+            images=len(copies),
+            first=str(cohort.unit[min(copies)]),
         )
-    return Check("identical-image", f"{len(owner)} images by their pixels: none under two patients")
+    different = len({digest for digests in cohort.images for digest in digests})
+    return Check("identical-image", f"{different} images by their pixels: none under two patients")
 
 
 def _rows_of_one_patient(cohort: Cohort) -> Check:
     """Two patients with the very same measurements are one patient. Asked of columns that hardly ever repeat."""
-    fine = _nearly_unique(cohort.x)
-    name = "identical-row"
-    if fine.sum() < 3:
-        return Check(name, "not asked: fewer than three features are measured finely enough to tell people apart")
-    _, group = np.unique(np.nan_to_num(cohort.x[:, fine], nan=-1e300), axis=0, return_inverse=True)
-    known = (~np.isnan(cohort.x[:, fine])).sum(axis=1) >= 3
-    owner: dict[int, str] = {}
-    twins = [
-        unit
-        for unit, patient, row, enough in zip(cohort.unit, cohort.patient, group.ravel(), known, strict=True)
-        if enough and owner.setdefault(int(row), patient) != patient
-    ]
-    if twins:
+    fine = int(_nearly_unique(cohort.x).sum())
+    if fine < FINE:
+        return Check("identical-row", "not asked: too few features are measured finely enough to tell people apart")
+    copies = _copied_rows(cohort)
+    if copies:
+        row, first = min(copies.items())
         raise LeakageFound(
-            name,
+            "identical-row",
             "two patients have exactly the same measurements",
-            hint="they are one patient under two keys, or one image under two names; merge or remove them",
-            units=len(twins),
-            first=str(twins[0]),
+            hint='one patient under two keys, or one image twice; merge them, or set [cohort] copies = "drop"',
+            units=len(copies),
+            first=f"{cohort.unit[row]} as {cohort.unit[first]}",
         )
-    return Check(name, f"{len(cohort.unit)} rows of {int(fine.sum())} fine measurements: none twice across patients")
+    return Check("identical-row", f"{len(cohort.unit)} rows of {fine} fine measurements: none twice across patients")
+
+
+def _copied_images(cohort: Cohort) -> dict[int, int]:
+    """Row -> the first row, of another patient, that has one of its images."""
+    owner: dict[str, int] = {}
+    found = {}
+    for row, digests in enumerate(cohort.images):
+        firsts = [owner.setdefault(digest, row) for digest in digests]
+        others = [first for first in firsts if cohort.patient[first] != cohort.patient[row]]
+        if others:
+            found[row] = others[0]
+    return found
+
+
+def _copied_rows(cohort: Cohort) -> dict[int, int]:
+    """Row -> the first row, of another patient, that has all its finely measured values."""
+    fine = _nearly_unique(cohort.x)
+    if fine.sum() < FINE:
+        return {}
+    values = cohort.x[:, fine]
+    _, group = np.unique(np.nan_to_num(values, nan=-1e300), axis=0, return_inverse=True)
+    owner: dict[int, int] = {}
+    found = {}
+    for row in np.flatnonzero((~np.isnan(values)).sum(axis=1) >= FINE):
+        first = owner.setdefault(int(group.ravel()[row]), int(row))
+        if cohort.patient[first] != cohort.patient[row]:
+            found[int(row)] = first
+    return found
 
 
 def _nearly_unique(x: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -73,15 +73,19 @@ class CohortRule:
 
     ``modality`` and ``where`` (attribute = value) filter the series; without either, a study of unit "patient" takes
     every patient who has observations. ``site`` names an observation that tells the site of people without images.
+    ``copies`` says what happens when two patients have the same image or the same measurements: "refuse" the study, or
+    "drop" the later one (all of them when their outcomes differ) and count it.
     """
 
     modality: str = ""
     unit: str = "series"
     aggregate: tuple[str, ...] = ("mean",)
     site: str = ""
+    copies: str = "refuse"
     where: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        _choice(self.copies, ("refuse", "drop"), "cohort", "copies")
         _choice(self.unit, ("series", "study", "patient"), "cohort", "unit")
         _require(len(self.aggregate) > 0, "cohort", "aggregate", "name at least one of " + ", ".join(AGGREGATES))
         for name in self.aggregate:

@@ -28,7 +28,7 @@ from tapetum.learn.cohort import Cohort, assemble
 from tapetum.learn.envelope import fit_envelope
 from tapetum.learn.fitted import WITHIN_95, FittedModel, bagged_spread, bags, fit_members, mean_probability
 from tapetum.learn.importance import permutation_importance
-from tapetum.learn.leakage import guard_cohort, guard_splits
+from tapetum.learn.leakage import guard_cohort, guard_splits, without_copies
 from tapetum.learn.metrics import choose_threshold, performance
 from tapetum.learn.nested import Learning, OutOfFold, nested, search_all
 from tapetum.learn.result import Candidate, Check, FlowStep, Importance, Performance, Prediction, StudyResult
@@ -97,6 +97,8 @@ def run_study(
     jobs = jobs or cpu_count()
     tell("cohort", 0, 1)
     cohort = assemble(study, series, observations)
+    if study.cohort.copies == "drop":
+        cohort = without_copies(cohort)
     checks = [*cohort.checks, *guard_cohort(study, cohort, observations)]
     tell("cohort", 1, 1)
     test, outer = _splits(study, cohort)

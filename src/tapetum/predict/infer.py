@@ -1,6 +1,6 @@
 """The risk of one new person, or the reason why there is none.
 
-In: a `Package` and the series and observations, or the features, of one unit.  Out: `Risk`.  Start reading at `predict`.
+In: a `Package`, and the series and observations of one unit or its features.  Out: `Risk`.  Start at `predict`.
 """
 
 from __future__ import annotations
