@@ -75,8 +75,10 @@ def _distribution(values: Values) -> list[float]:
     around = values - mean
     skewness = kurtosis = np.float64(0.0)
     if high > low:
-        skewness = (around**3).mean() / variance**1.5
-        kurtosis = (around**4).mean() / variance**2 - 3
+        # Products: a power of 3 or 4 takes twenty times as long.
+        squares = around * around
+        skewness = (squares * around).mean() / variance**1.5
+        kurtosis = (squares * squares).mean() / variance**2 - 3
     middle = values[(values >= p10) & (values <= p90)]
     robust = np.abs(middle - middle.mean()).mean() if middle.size else np.nan
     return [
