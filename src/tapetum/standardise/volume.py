@@ -57,7 +57,10 @@ def to_image(series: Series, instances: Sequence[Instance], open_blob: OpenBlob)
     if not instances:
         raise ValueError("a series without instances makes no image")
     if series.format == "dicom":
-        return _from_dicom(series, instances, open_blob)
+        with warnings.catch_warnings():
+            # Stored objects were judged on arrival; a value that breaks its VR's rules is no news here.
+            warnings.simplefilter("ignore", UserWarning)
+            return _from_dicom(series, instances, open_blob)
     readers = {"nifti": nifti.read, "nrrd": nrrd.read}
     if series.format not in {*readers, "picture"}:
         raise ValueError(f"{series.format!r} is not a format of images")
@@ -82,8 +85,7 @@ def open_dataset(open_blob: OpenBlob, blob: str, *, pixels: bool = True) -> Data
     RejectedInput : unreadable.
     """
     with open_blob(blob) as file, warnings.catch_warnings():
-        # Stored objects were judged on arrival; a value that breaks its VR's rules is no news here.
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore", UserWarning)
         try:
             return pydicom.dcmread(file, stop_before_pixels=not pixels, force=True)
         except (ValueError, OSError, KeyError, AttributeError, NotImplementedError) as error:
