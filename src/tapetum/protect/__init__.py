@@ -1,6 +1,7 @@
 """No identity leaves: pseudonyms and de-identification (DICOM PS3.15 Annex E). Start at `deidentify`."""
 
-from tapetum.protect.deidentify import deidentify, identifiers, may_show_identity, patient_of, survivors
+from tapetum.protect.deidentify import deidentify, may_show_identity, patient_of, survivors
+from tapetum.protect.identity import identifiers, mentions, mentions_bytes, words_of
 from tapetum.protect.pseudonym import KEY_BYTES, Pseudonymiser
 
 __all__ = [
@@ -9,6 +10,9 @@ __all__ = [
     "deidentify",
     "identifiers",
     "may_show_identity",
+    "mentions",
+    "mentions_bytes",
     "patient_of",
     "survivors",
+    "words_of",
 ]

@@ -16,21 +16,25 @@ from functools import cache
 from importlib.resources import files
 
 from pydicom import DataElement, Dataset, Sequence
+from pydicom.charset import python_encoding
 from pydicom.datadict import keyword_for_tag
-from pydicom.multival import MultiValue
+from pydicom.uid import UID
 
 from tapetum.errors import IdentityExposed
+from tapetum.protect.identity import identifiers, mentions, mentions_bytes, mentions_number, values_of
 from tapetum.protect.pseudonym import Pseudonymiser
 
-__all__ = ["deidentify", "identifiers", "may_show_identity", "patient_of", "survivors"]
+__all__ = ["deidentify", "may_show_identity", "patient_of", "survivors"]
 
 MAX_AGE_YEARS = 89  # HIPAA 45 CFR 164.514(b)(2)(i)(C): ages over 89 are identifying.
-TEXT_VRS = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UT", "UR", "UN", "AS", "DA", "DT"})
-IDENTIFYING = (
-    "PatientID", "OtherPatientIDs", "PatientName", "OtherPatientNames", "PatientBirthName", "PatientMotherBirthName",
-    "PatientBirthDate", "AccessionNumber", "PatientAddress", "PatientTelephoneNumbers", "MilitaryRank",
-    "MedicalRecordLocator", "IssuerOfPatientID", "AdmissionID", "InstitutionAddress",
-)  # fmt: skip
+TEXT_VRS = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UT", "UR", "AS", "DA", "DT", "TM", "UI"})
+NUMBER_VRS = frozenset({"DS", "IS"})
+TIME = re.compile(r"\d{2}:?(\d{2}:?(\d{2}(\.\d{1,6})?)?)?\s*")
+TIME_OF_DAY_AND_ZONE = re.compile(r"(\d{2}){0,3}(\.\d{1,6})?([+-]\d{4})?\s*")
+# A long number, or a date as people write it: neither has a place in a description.
+NUMBER_OR_DATE = re.compile(
+    r"\d{6,}|(19|20)\d\d[./-]\d{1,2}[./-]\d{1,2}(?!\d)|(?<!\d)\d{1,2}[./-]\d{1,2}[./-](19|20)\d\d(?!\d)"
+)
 EMPTY_TYPE_2 = (
     "PatientBirthDate", "ReferringPhysicianName", "AccessionNumber", "StudyID",
 )  # fmt: skip
@@ -41,7 +45,9 @@ METHOD_CODES = (
     ("113108", "Retain Patient Characteristics Option"),
 )
 # Objects that are screens or hand-made pictures: names are often part of the pixels (PS3.15 E.3.1).
-RISKY_SOP_CLASSES = ("1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.6.1", "1.2.840.10008.5.1.4.1.1.3.1")
+STORAGE = "1.2.840.10008.5.1.4.1.1."
+RISKY_SOP_CLASSES = tuple(STORAGE + kind for kind in ("7", "7.1", "7.2", "7.3", "7.4", "6", "6.1", "3", "3.1"))
+MAPPED_UIDS = "2.25."
 
 
 @dataclass(frozen=True)
@@ -81,21 +87,7 @@ def may_show_identity(dataset: Dataset) -> bool:
     said = str(dataset.get("BurnedInAnnotation") or "").upper()
     if said in ("YES", "NO"):
         return said == "YES"
-    return str(dataset.get("SOPClassUID")).startswith(RISKY_SOP_CLASSES)
-
-
-def identifiers(dataset: Dataset) -> frozenset[str]:
-    """The patient's and staff's own names and numbers in an object, case-folded: what must not be found afterwards.
-
-    Words of fewer than 3 letters (2 where they are not Latin) and numbers of fewer than 4 digits are left out, because
-    they would be found in harmless places.
-    """
-    found: set[str] = set()
-    for element in dataset.iterall():
-        if element.VR == "PN" or element.keyword in IDENTIFYING:
-            for value in _values(element):
-                found.update(_words(value))
-    return frozenset(found)
+    return str(dataset.get("SOPClassUID")) in RISKY_SOP_CLASSES
 
 
 def deidentify(dataset: Dataset, names: Pseudonymiser) -> Dataset:
@@ -131,11 +123,24 @@ def deidentify(dataset: Dataset, names: Pseudonymiser) -> Dataset:
 
 def survivors(dataset: Dataset, own: frozenset[str]) -> list[str]:
     """Tags of elements in which one of the identifiers still stands: the independent second look."""
-    return [
-        str(element.tag)
-        for element in dataset.iterall()
-        if element.VR in TEXT_VRS and any(_contains(str(value), own) for value in _values(element))
-    ]
+    return [str(element.tag) for element in dataset.iterall() if _exposes(element, own)]
+
+
+def _exposes(element: DataElement, own: frozenset[str]) -> bool:
+    """Whether an identifier stands in an element, whatever its value representation."""
+    values = values_of(element)
+    if element.keyword == "SpecificCharacterSet":  # a patient whose number is 2022 is not meant by ISO 2022
+        return not all(str(value) in python_encoding for value in values)
+    if element.VR in NUMBER_VRS:
+        return mentions_number(values, own)
+    if element.VR in TEXT_VRS:
+        return any(mentions(str(value), own) for value in values if not (element.VR == "UI" and _is_ours(str(value))))
+    return any(mentions_bytes(value, own) for value in values if isinstance(value, bytes))
+
+
+def _is_ours(uid: str) -> bool:
+    """Whether a UID is a mapped one (a hash: digits in it say nothing) or one that the standard registers."""
+    return uid.startswith(MAPPED_UIDS) or bool(UID(uid).type)
 
 
 def _clean(dataset: Dataset, own: frozenset[str], names: Pseudonymiser, patient_key: str) -> Dataset:
@@ -158,7 +163,7 @@ def _element(element: DataElement, own: frozenset[str], names: Pseudonymiser, pa
     if vr == "SQ":
         return _entered(element, own, names, patient_key) if keyword in policy().enter else None
     if vr == "UI":
-        uids = [names.uid(str(uid)) for uid in _values(element) if str(uid)]
+        uids = [names.uid(str(uid)) for uid in values_of(element) if str(uid)]
         return DataElement(tag, vr, uids[0] if len(uids) == 1 else uids)
     if vr in ("DA", "DT"):
         return _shifted(element, names.shift_days(patient_key))
@@ -172,27 +177,28 @@ def _entered(element: DataElement, own: frozenset[str], names: Pseudonymiser, pa
 
 def _may_stay(element: DataElement, keyword: str, own: frozenset[str]) -> bool:
     rules = policy()
-    text = " ".join(str(value) for value in _values(element)) if element.VR in TEXT_VRS else ""
-    if _contains(text, own):
+    if _exposes(element, own):
         return False
     if keyword in rules.clean:
-        return re.search(r"\d{6,}", text) is None
+        return not any(NUMBER_OR_DATE.search(str(value)) for value in values_of(element))
+    if element.VR == "TM" and not all(TIME.fullmatch(str(value)) for value in values_of(element)):
+        return False
     return keyword in rules.keep or (element.tag.group in rules.numeric_groups and element.VR in rules.numeric_vrs)
 
 
 def _shifted(element: DataElement, days: int) -> DataElement | None:
     """A date or date-time moved by days; one that cannot be parsed is dropped, because it cannot be moved."""
     moved = []
-    for value in _values(element):
+    for value in values_of(element):
         match = re.match(r"(\d{4})\.?(\d{2})\.?(\d{2})", str(value))
-        try:
-            day = date(*map(int, match.groups())) if match else None
-        except ValueError:
-            day = None
-        if match is None or day is None:
+        rest = str(value)[match.end() :] if match and element.VR == "DT" else ""
+        if match is None or not TIME_OF_DAY_AND_ZONE.fullmatch(rest):
             return None
-        rest = str(value)[match.end() :] if element.VR == "DT" else ""
-        moved.append((day + timedelta(days=days)).strftime("%Y%m%d") + rest)
+        try:
+            day = date(*map(int, match.groups())) + timedelta(days=days)
+        except (ValueError, OverflowError):
+            return None
+        moved.append(day.isoformat().replace("-", "") + rest)
     return DataElement(element.tag, element.VR, moved[0] if len(moved) == 1 else moved) if moved else None
 
 
@@ -207,30 +213,3 @@ def _code(value: str, meaning: str) -> Dataset:
     item = Dataset()
     item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "DCM", meaning
     return item
-
-
-def _values(element: DataElement) -> list[object]:
-    if element.value is None or element.VR == "SQ":
-        return []
-    return list(element.value) if isinstance(element.value, MultiValue | list | tuple) else [element.value]
-
-
-def _words(value: object) -> set[str]:
-    text = str(value).casefold()
-    words = {word for word in re.split(r"[\s^=,;/\\.]+", text) if word}
-    return {word for word in {*words, text.strip()} if _tells(word)}
-
-
-def _tells(word: str) -> bool:
-    if word.isdigit():
-        return len(word) >= 4
-    return len(word) >= (3 if word.isascii() else 2)
-
-
-def _contains(text: str, own: frozenset[str]) -> bool:
-    """Whether an identifier stands in the text: as a word of its own in Latin letters, anywhere otherwise."""
-    text = text.casefold()
-    return any(
-        word in text and (not word.isascii() or re.search(rf"(?<![a-z0-9]){re.escape(word)}(?![a-z0-9])", text))
-        for word in own
-    )

@@ -20,7 +20,6 @@ __all__ = ["KEY_BYTES", "Pseudonymiser"]
 
 KEY_BYTES = 32
 MIN_SHIFT_DAYS, MAX_SHIFT_DAYS = 30, 3650
-WELL_KNOWN_UIDS = "1.2.840.10008."
 
 
 class Pseudonymiser:
@@ -49,8 +48,11 @@ class Pseudonymiser:
         return "S-" + b32encode(self._mac("site", " ".join(institution.split()).casefold()))[:8].decode()
 
     def uid(self, uid: str) -> UID:
-        """A UID under 2.25. UIDs of the DICOM standard itself (SOP classes, transfer syntaxes) stay as they are."""
-        if str(uid).startswith(WELL_KNOWN_UIDS):
+        """A UID under 2.25. UIDs that DICOM PS3.6 registers (SOP classes, transfer syntaxes) stay as they are.
+
+        Only registered ones: an object may carry a patient's number under DICOM's own root.
+        """
+        if UID(str(uid)).type:
             return UID(str(uid))
         return UID(f"2.25.{int.from_bytes(self._mac('uid', str(uid).strip())[:16], 'big')}")
 
