@@ -57,7 +57,7 @@ def run_study(
     if study.features.recipes:
         workspace.standardise(modality=modality, on_progress=_stage(on_progress, "quality"))
     series = workspace.series()
-    images = series.filter(pl.col("role") == "image") if "role" in series.columns else series
+    images = series.filter(pl.col("role") == "image")
     result, model = learn.run_study(study, images, workspace.observations(), progress=on_progress)
     folder = workspace.folder / "studies" / _slug(study.study.name)
     page = report.write(

@@ -25,6 +25,13 @@ from tapetum.store import LocalBlobs, ObservationTable, ProcessEngine, SerialEng
 
 __all__ = ["Workspace"]
 
+SERIES_SCHEMA = {
+    **dict.fromkeys(("patient_key", "study_instance_uid", "series_instance_uid"), pl.String),
+    **dict.fromkeys(("modality", "role", "site", "format", "pixel_digest"), pl.String),
+    "instances": pl.Int64,
+}
+"""The columns that `Workspace.series` always has; header attributes come behind them."""
+
 SERIAL_BELOW = 8
 """Fewer items than this are done in this process: starting workers costs more than it gains."""
 
@@ -115,9 +122,8 @@ class Workspace:
         rows = [
             {**_flat(series), "pixel_digest": digests[series.series_instance_uid]} for series in self.catalogue.series()
         ]
-        if not rows:
-            return pl.DataFrame(schema={"patient_key": pl.String, "series_instance_uid": pl.String})
-        return pl.DataFrame(rows, infer_schema_length=None)
+        empty = pl.DataFrame(schema=SERIES_SCHEMA)
+        return pl.concat([empty, pl.DataFrame(rows, infer_schema_length=None)], how="diagonal") if rows else empty
 
     def observations(self) -> pl.DataFrame:
         """Every observation: clinical facts, quality, features (`store.OBSERVATION_SCHEMA`)."""
