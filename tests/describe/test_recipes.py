@@ -32,6 +32,7 @@ def applying(image: Image) -> set[str]:
 def test_which_recipes_apply_is_seen_from_axes_and_modality() -> None:
     assert applying(a_volume()) == {"radiomics"}
     assert applying(a_photograph("XC")) == {"radiomics", "picture"}
+    assert applying(a_photograph("OP")) == {"radiomics", "picture", "fundus"}
     assert applying(a_film()) == set()
 
 

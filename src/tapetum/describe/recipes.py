@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tapetum.describe import picture, radiomics
+from tapetum.describe import fundus, picture, radiomics
 from tapetum.model import Feature, Image, Region
 
 __all__ = ["RECIPES", "Recipe"]
@@ -36,6 +36,11 @@ def _radiomics(image: Image, region: Region | None) -> list[Feature]:
     return radiomics.describe(image, region)
 
 
+def _fundus(image: Image, region: Region | None) -> list[Feature]:
+    # The field of view is found in the photograph itself.
+    return fundus.describe(image)
+
+
 def _picture(image: Image, region: Region | None) -> list[Feature]:
     # A picture is described as a whole: its region is what the camera was held to.
     return picture.describe(image)
@@ -43,6 +48,10 @@ def _picture(image: Image, region: Region | None) -> list[Feature]:
 
 def _is_volume_or_picture(image: Image) -> bool:
     return image.axes in ("zyx", "yx", "yxc")
+
+
+def _is_fundus_photograph(image: Image) -> bool:
+    return image.axes == "yxc" and image.modality == "OP"
 
 
 def _is_colour_picture(image: Image) -> bool:
@@ -53,6 +62,7 @@ RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
         Recipe("radiomics", "1", _radiomics, _is_volume_or_picture),
+        Recipe("fundus", "1", _fundus, _is_fundus_photograph),
         Recipe("picture", "1", _picture, _is_colour_picture),
     )
 }
