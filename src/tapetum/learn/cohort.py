@@ -217,6 +217,10 @@ def _with_outcome(study: Study, members: pl.DataFrame, observations: pl.DataFram
         "no outcome": len(lost) - int(conflicting) - neither,
     }
     flow.step("With the outcome known", left, dropped)
+    if not len(left):
+        raise ValidationFailed(
+            "nobody in the cohort has the outcome observed", hint="look at modality, attributes and outcome", **dropped
+        )
     return left
 
 
