@@ -168,3 +168,9 @@ def test_ibsi_phantom_reads_as_simpleitk_reads_it(shared_data: Callable[[str], P
     assert np.allclose(geometry.spacing_mm[::-1], expected.GetSpacing())
     assert np.allclose(geometry.origin_mm, expected.GetOrigin())
     assert np.allclose(np.array(geometry.direction)[::-1].T.ravel(), expected.GetDirection())
+
+
+def test_metres_become_millimetres() -> None:
+    image = nib.Nifti1Image(VOXELS, np.diag([0.001, 0.001, 0.002, 1.0]))
+    image.header.set_xyzt_units("meter")
+    assert nifti.read(BytesIO(image.to_bytes()))[1].spacing_mm == pytest.approx((2, 1, 1))

@@ -7,6 +7,7 @@ Definition: nifti1.h and nifti2.h of the NIfTI Data Format Working Group.  Start
 from __future__ import annotations
 
 import gzip
+import math
 import zlib
 from io import BytesIO
 from typing import Any, BinaryIO
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapetum.errors import RejectedInput
-from tapetum.formats.affine import geometry_of
+from tapetum.formats.voxels import geometry_of, read_bytes
 from tapetum.model import Geometry
 
 __all__ = ["clean", "read"]
@@ -24,7 +25,7 @@ __all__ = ["clean", "read"]
 HEADERS = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
 FREE_TEXT = ("descrip", "aux_file", "db_name", "data_type", "intent_name")
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
-TO_MM = {"meter": 1000.0, "mm": 1.0, "micron": 0.001}
+TO_MM = {1: 1000.0, 2: 1.0, 3: 0.001}  # NIFTI_UNITS_METER, _MM, _MICRON
 
 
 def read(file: BinaryIO) -> tuple[NDArray[Any], Geometry]:
@@ -54,7 +55,7 @@ def read(file: BinaryIO) -> tuple[NDArray[Any], Geometry]:
     array = array.T
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise RejectedInput("not-finite", voxels=int((~np.isfinite(array)).sum()))
-    unit = TO_MM.get(header.get_xyzt_units()[0], 1.0)
+    unit = TO_MM.get(int(header["xyzt_units"]) & 7, 1.0)
     try:
         affine = np.diag([unit, unit, unit, 1.0]) @ RAS_TO_LPS @ header.get_best_affine()
     except (ValueError, nib.spatialimages.HeaderDataError) as error:
@@ -87,18 +88,18 @@ def _parse(file: BinaryIO) -> tuple[Any, bool, bytes]:
     file.seek(0)
     compressed = file.read(2) == b"\x1f\x8b"
     file.seek(0)
-    stream: BinaryIO = gzip.GzipFile(fileobj=file) if compressed else file  # type: ignore[assignment]
+    stream = gzip.GzipFile(fileobj=file) if compressed else file
     try:
         header = _header(stream.read(540))
         stream.seek(max(int(header["vox_offset"]), len(header.binaryblock) + 4))
         wanted = _bytes(header)
-        pixels = stream.read(wanted)
+        pixels = read_bytes(stream, wanted)
         # Reading on to the end makes gzip compare its checksum; what stands there is not kept.
         while stream.read(1 << 20) if compressed else b"":
             continue
     except EOFError as error:
         raise RejectedInput("truncated") from error
-    except (OSError, zlib.error, nib.spatialimages.HeaderDataError, ValueError) as error:
+    except (OSError, zlib.error, nib.spatialimages.HeaderDataError, ValueError, KeyError, OverflowError) as error:
         raise RejectedInput("unreadable", kind=type(error).__name__) from error
     if len(pixels) < wanted:
         raise RejectedInput("truncated", bytes=len(pixels), expected=wanted)
@@ -123,7 +124,7 @@ def _header(block: bytes) -> Any:
 
 
 def _bytes(header: Any) -> int:
-    return int(np.prod(header.get_data_shape(), dtype=np.int64)) * int(header.get_data_dtype().itemsize)
+    return math.prod(int(size) for size in header.get_data_shape()) * int(header.get_data_dtype().itemsize)
 
 
 def _shape(header: Any) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ Definition: "Definition of NRRD File Format" (teem.sourceforge.net/nrrd/format.h
 from __future__ import annotations
 
 import gzip
+import math
 import re
 import zlib
 from collections.abc import Collection
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapetum.errors import RejectedInput
-from tapetum.formats.affine import geometry_of
+from tapetum.formats.voxels import geometry_of, read_bytes
 from tapetum.model import Geometry
 
 __all__ = ["clean", "read"]
@@ -130,12 +131,12 @@ def _parse(file: BinaryIO) -> tuple[dict[str, str], bytes]:
     encoding = fields["encoding"].lower()
     if encoding not in {"raw", *GZIP}:
         raise RejectedInput("unsupported", "an encoding other than raw and gzip")
-    wanted = int(np.prod(_sizes(fields), dtype=np.int64)) * np.dtype(_dtype(fields)).itemsize
+    wanted = math.prod(_sizes(fields)) * np.dtype(_dtype(fields)).itemsize
     try:
         pixels = _payload(file, fields, wanted, compressed=encoding in GZIP)
     except EOFError as error:
         raise RejectedInput("truncated") from error
-    except (OSError, zlib.error, ValueError) as error:
+    except (OSError, zlib.error, ValueError, OverflowError) as error:
         raise RejectedInput("unreadable", kind=type(error).__name__) from error
     if len(pixels) < wanted:
         raise RejectedInput("truncated", bytes=len(pixels), expected=wanted)
@@ -163,8 +164,8 @@ def _payload(file: BinaryIO, fields: dict[str, str], wanted: int, *, compressed:
     skip = int(fields.get("byte skip", fields.get("byteskip", "0")))
     if compressed:
         with gzip.GzipFile(fileobj=file) as stream:
-            stream.read(max(skip, 0))
-            pixels = stream.read(wanted)
+            read_bytes(stream, max(skip, 0))
+            pixels = read_bytes(stream, wanted)
             while stream.read(1 << 20):  # to the end, so that gzip compares its checksum
                 continue
             return pixels
@@ -172,7 +173,7 @@ def _payload(file: BinaryIO, fields: dict[str, str], wanted: int, *, compressed:
         file.seek(-wanted, 2)
     else:
         file.seek(skip, 1)
-    return file.read(wanted)
+    return read_bytes(file, wanted)
 
 
 def _dtype(fields: dict[str, str]) -> np.dtype[Any]:
@@ -189,10 +190,10 @@ def _dtype(fields: dict[str, str]) -> np.dtype[Any]:
 
 def _sizes(fields: dict[str, str]) -> tuple[int, ...]:
     try:
-        sizes = tuple(int(size) for size in fields["sizes"].split())
+        sizes, dimensions = tuple(int(size) for size in fields["sizes"].split()), int(fields["dimension"])
     except ValueError as error:
         raise RejectedInput("unreadable", "the sizes are not numbers") from error
-    if not 2 <= len(sizes) <= 4 or min(sizes) < 1 or len(sizes) != int(fields["dimension"]):
+    if not 2 <= len(sizes) <= 4 or min(sizes) < 1 or len(sizes) != dimensions:
         raise RejectedInput("unsupported", "an image of other than two to four dimensions", dimensions=len(sizes))
     return sizes
 

@@ -91,14 +91,15 @@ def _open(data: bytes, max_pixels: int) -> Pillow.Image:
             # Our own limit decides; Pillow's warning at half of its limit would only repeat it.
             warnings.simplefilter("ignore")
             picture = Pillow.open(BytesIO(data), formats=FORMATS)
+            pages = getattr(picture, "n_frames", 1) if picture.format == "TIFF" else 1
     except Pillow.DecompressionBombError as error:
         raise RejectedInput("picture-bomb") from error
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, struct.error) as error:
+    except (UnidentifiedImageError, OSError, ValueError, TypeError, KeyError, SyntaxError, struct.error) as error:
         raise RejectedInput("unreadable", kind=type(error).__name__) from error
     width, height = picture.size
     if width * height > max_pixels:
         raise RejectedInput("picture-bomb", width=width, height=height, max_pixels=max_pixels)
-    if picture.format == "TIFF" and getattr(picture, "n_frames", 1) > 1:
+    if pages > 1:
         raise RejectedInput("unsupported", "a TIFF of several pages; send each page as a picture")
     return picture
 
@@ -114,7 +115,7 @@ def _decode(data: bytes, picture: Pillow.Image) -> tuple[NDArray[Any], bool]:
             turned = picture.getexif().get(ORIENTATION, 1) not in {0, 1}
             upright = ImageOps.exif_transpose(picture) if turned else picture
             return _array(data, upright, turned=turned), turned
-    except (OSError, SyntaxError, ValueError, TypeError, struct.error, zlib.error, RuntimeError) as error:
+    except (OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error, zlib.error, RuntimeError) as error:
         code = "truncated" if "truncated" in str(error).lower() else "unreadable"
         raise RejectedInput(code, kind=type(error).__name__) from error
 

@@ -56,7 +56,7 @@ def check_pixels(dataset: Dataset) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # a value that breaks its VR's rules is judged by its use
             _check(dataset)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, AttributeError, NotImplementedError) as error:
         raise RejectedInput("unreadable", "an attribute of the pixels is no number") from error
 
 

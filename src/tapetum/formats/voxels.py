@@ -1,6 +1,9 @@
-"""An affine of voxel indices -> `Geometry`. NIfTI and NRRD both place their voxels by one."""
+"""What the single-file volume formats (NIfTI, NRRD) share: voxel bytes, and an affine as `Geometry`."""
 
 from __future__ import annotations
+
+from io import BufferedIOBase
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +11,18 @@ from numpy.typing import NDArray
 from tapetum.errors import InvalidGeometry
 from tapetum.model import Geometry
 
-__all__ = ["geometry_of"]
+__all__ = ["geometry_of", "read_bytes"]
+
+CHUNK = 1 << 24
+
+
+def read_bytes(stream: BinaryIO | BufferedIOBase, wanted: int) -> bytes:
+    """Read ``wanted`` bytes, or what there is: memory follows the content, not what a header promises."""
+    chunks = []
+    while wanted > 0 and (chunk := stream.read(min(wanted, CHUNK))):
+        chunks.append(chunk)
+        wanted -= len(chunk)
+    return b"".join(chunks)
 
 
 def geometry_of(affine: NDArray[np.float64], shape: tuple[int, int, int]) -> Geometry:

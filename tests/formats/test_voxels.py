@@ -1,8 +1,10 @@
+from io import BytesIO
+
 import numpy as np
 import pytest
 
 from tapetum.errors import InvalidGeometry
-from tapetum.formats.affine import geometry_of
+from tapetum.formats.voxels import geometry_of, read_bytes
 
 
 def test_columns_of_the_affine_are_the_steps_of_x_y_and_z() -> None:
@@ -23,3 +25,11 @@ def test_sheared_axes_are_refused() -> None:
     affine[0, 1] = 0.2
     with pytest.raises(InvalidGeometry):
         geometry_of(affine, (2, 2, 2))
+
+
+def test_header_that_promises_exabytes_costs_no_memory() -> None:
+    assert read_bytes(BytesIO(b"abc"), 1 << 60) == b"abc"
+
+
+def test_no_more_is_read_than_was_wanted() -> None:
+    assert read_bytes(BytesIO(b"abc"), 2) == b"ab"
