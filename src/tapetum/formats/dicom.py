@@ -11,12 +11,14 @@ import hashlib
 import io
 import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
 import pydicom
 from pydicom import Dataset
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import FileMetaDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import (
@@ -34,7 +36,13 @@ __all__ = ["IMPLEMENTATION_CLASS_UID", "DicomObject", "read", "write"]
 IMPLEMENTATION_CLASS_UID = UID("2.25.163120774012803741836414523456402391170")
 UNDEFINED = 0xFFFFFFFF
 CHUNK = 1 << 20
-MAX_INFLATED = 1 << 30
+MAX_INFLATED = 1 << 28
+CODEC_HEAD_BYTES = 4096
+MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"
+# File meta information that names Explicit VR Little Endian and nothing else (PS3.10 7.1).
+PLAIN_META = (
+    b"\x02\0\0\0UL\x04\0" + struct.pack("<I", 28) + b"\x02\0\x10\0UI\x14\0" + ExplicitVRLittleEndian.encode() + b"\0"
+)
 
 # The first bytes of a frame in each family of compressed transfer syntaxes (ISO 10918, 14495, 15444).
 JPEG, JPEG_2000 = (b"\xff\xd8",), (b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP")
@@ -50,13 +58,17 @@ CODEC_MAGIC = {
 
 @dataclass(frozen=True, slots=True)
 class DicomObject:
-    """One object: ``header`` without pixel element; the pixel element is ``file[start:stop]`` (equal when none)."""
+    """One object: ``header`` without pixel element; the pixel element is ``file[start:stop]`` (equal when none).
+
+    ``codec_head`` is how the first compressed frame begins: its comments and application segments can hold words.
+    """
 
     header: Dataset
     transfer_syntax: UID
     file: BinaryIO
     start: int
     stop: int
+    codec_head: bytes = b""
 
     @property
     def has_pixels(self) -> bool:
@@ -91,18 +103,28 @@ def read(file: BinaryIO) -> DicomObject:
 
     Raises
     ------
-    RejectedInput : unreadable, missing-attribute, truncated, wrong-transfer-syntax, missing-pixel-data.
+    RejectedInput : unreadable, missing-attribute, truncated, wrong-transfer-syntax, missing-pixel-data, unsupported,
+        archive-bomb.
     """
+    with warnings.catch_warnings():
+        # pydicom's warnings quote values; odd ones are judged here, one by one, and never printed.
+        warnings.simplefilter("ignore")
+        return _read(file)
+
+
+def _read(file: BinaryIO) -> DicomObject:
     dataset, file = _parse(file)
+    if dataset.get("file_meta", {}).get("MediaStorageSOPClassUID") == MEDIA_DIRECTORY:
+        raise RejectedInput("unsupported", "a DICOMDIR is a table of contents, not an object")
     for keyword in ("SOPInstanceUID", "SOPClassUID", "SeriesInstanceUID", "StudyInstanceUID"):
         if not dataset.get(keyword):
             raise RejectedInput("missing-attribute", attribute=keyword)
     start = file.tell()
     syntax = _transfer_syntax(dataset)
-    stop = _pixel_end(file, start, syntax, dataset)
+    stop, codec_head = _pixel_end(file, start, syntax, dataset)
     if stop == start and dataset.get("Rows") is not None:
         raise RejectedInput("missing-pixel-data", "an image without pixel data")
-    return DicomObject(dataset, syntax, file, start, stop)
+    return DicomObject(dataset, syntax, file, start, stop, codec_head)
 
 
 def write(header: Dataset, source: DicomObject, out: BinaryIO) -> None:
@@ -116,7 +138,7 @@ def write(header: Dataset, source: DicomObject, out: BinaryIO) -> None:
     meta.MediaStorageSOPInstanceUID = header.SOPInstanceUID
     meta.TransferSyntaxUID = source.transfer_syntax
     meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
-    header.file_meta = meta
+    header.file_meta, header.preamble = meta, bytes(128)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # values that break a VR's rules were so at their source
         pydicom.dcmwrite(out, header, enforce_file_format=True)
@@ -128,29 +150,26 @@ def _parse(file: BinaryIO) -> tuple[Dataset, BinaryIO]:
     """The header, and the file positioned at the pixel element (another file when it had to be inflated)."""
     file.seek(0)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # odd values are judged later, one by one
-            dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True)
-            if dataset.get("file_meta", {}).get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
-                file = _inflated(file)
-                dataset = pydicom.dcmread(file, stop_before_pixels=True)
-            list(dataset.iterall())  # pydicom converts values late; a broken one shall be known now
+        file = _inflated(file)
+        dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True)
+        _refuse_a_cut_element(dataset)
+        for part in (dataset.get("file_meta", Dataset()), dataset):
+            list(part.iterall())  # pydicom converts values late; a broken one shall be known now
     except EOFError as error:
         raise RejectedInput("truncated") from error
     # pydicom raises whatever its converters meet in damaged bytes; each of these means the same to us.
     except (
         InvalidDicomError,
         AttributeError,
-        KeyError,
         ValueError,
         TypeError,
         OSError,
         struct.error,
-        NotImplementedError,
-        IndexError,
+        zlib.error,
+        RuntimeError,  # NotImplementedError and RecursionError, too
         LookupError,
-        OverflowError,
-        RecursionError,
+        ArithmeticError,
+        AssertionError,
     ) as error:
         raise RejectedInput("unreadable", f"not parseable as DICOM: {type(error).__name__}") from error
     if not dataset:
@@ -158,25 +177,49 @@ def _parse(file: BinaryIO) -> tuple[Dataset, BinaryIO]:
     return dataset, file
 
 
+def _refuse_a_cut_element(dataset: Dataset) -> None:
+    """pydicom ends silently where the file ends; an element whose value is shorter than its length was cut."""
+    last = dataset.get_item(max(dataset.keys())) if dataset else None
+    if isinstance(last, RawDataElement) and last.length != UNDEFINED and len(last.value or b"") < last.length:
+        raise RejectedInput("truncated", "the file ends within its header")
+
+
 def _inflated(file: BinaryIO) -> BinaryIO:
-    """The same object as Explicit VR Little Endian, in memory: deflated objects have no addressable pixel span."""
+    """The same file, or what a deflated one unfolds to, within bounds: it has no addressable pixel span."""
     file.seek(0)
-    if file.seek(0, io.SEEK_END) > MAX_INFLATED // 4:
-        raise RejectedInput("archive-bomb", "a deflated object of this size is not inflated")
-    file.seek(0)
-    whole = pydicom.dcmread(file)
-    whole.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    out = io.BytesIO()
-    pydicom.dcmwrite(out, whole, enforce_file_format=True)
+    head = file.read(2048)
+    end = _meta_end(head)
+    if DeflatedExplicitVRLittleEndian.encode() not in head[:end]:
+        file.seek(0)
+        return file
+    out = io.BytesIO(bytes(128) + b"DICM" + PLAIN_META)
+    out.seek(0, io.SEEK_END)
+    inflate = zlib.decompressobj(-zlib.MAX_WBITS)  # PS3.5 A.5: a raw deflate stream without header
+    file.seek(end)
+    while not inflate.eof and (chunk := inflate.unconsumed_tail or file.read(CHUNK)):
+        out.write(inflate.decompress(chunk, CHUNK))
+        if out.tell() > MAX_INFLATED:
+            raise RejectedInput("archive-bomb", "a deflated object unfolds to more bytes than allowed")
+    if not inflate.eof:
+        raise RejectedInput("truncated", "the deflated data set has no end")
     out.seek(0)
     return out
+
+
+def _meta_end(head: bytes) -> int:
+    """Where the file meta information ends, as its group length (0002,0000) says; 0 when there is none."""
+    if head[128:140] != b"DICM\x02\0\0\0UL\x04\0":
+        return 0
+    return 144 + int(struct.unpack_from("<I", head, 140)[0])
 
 
 def _transfer_syntax(dataset: Dataset) -> UID:
     """The encoding that the data set really has: the header's word counts unless the VRs prove it wrong."""
     implicit, little = dataset.original_encoding
     named = UID(str(dataset.get("file_meta", {}).get("TransferSyntaxUID", "")))
-    if named.is_transfer_syntax and not named.is_private:
+    if named.is_private and named.is_valid:
+        raise RejectedInput("unsupported", "a private transfer syntax; ask the sender for a standard one")
+    if named.is_transfer_syntax:
         if named.is_implicit_VR == implicit and named.is_little_endian == little:
             return named
         if named.is_compressed:
@@ -186,12 +229,12 @@ def _transfer_syntax(dataset: Dataset) -> UID:
     return ExplicitVRLittleEndian if little else ExplicitVRBigEndian
 
 
-def _pixel_end(file: BinaryIO, start: int, syntax: UID, dataset: Dataset) -> int:
-    """Where the pixel element ends; ``start`` when there is none. Leaves the file anywhere."""
+def _pixel_end(file: BinaryIO, start: int, syntax: UID, dataset: Dataset) -> tuple[int, bytes]:
+    """Where the pixel element ends (``start`` when there is none), and how its first compressed frame begins."""
     order = "<" if syntax.is_little_endian else ">"
     tag = file.read(4)
     if len(tag) < 4 or struct.unpack(f"{order}HH", tag) not in ((0x7FE0, 0x0008), (0x7FE0, 0x0009), (0x7FE0, 0x0010)):
-        return start
+        return start, b""
     if not syntax.is_implicit_VR:
         vr = file.read(4)[:2]
         if vr not in (b"OB", b"OW", b"OF", b"OD", b"UN"):
@@ -203,7 +246,7 @@ def _pixel_end(file: BinaryIO, start: int, syntax: UID, dataset: Dataset) -> int
     encapsulated = length == UNDEFINED
     if encapsulated != syntax.is_encapsulated:
         raise RejectedInput("wrong-transfer-syntax", transfer_syntax=syntax)
-    return _encapsulated_end(file, syntax) if encapsulated else _native_end(file, length, dataset)
+    return _encapsulated_end(file, syntax) if encapsulated else (_native_end(file, length, dataset), b"")
 
 
 def _native_end(file: BinaryIO, length: int, dataset: Dataset) -> int:
@@ -217,15 +260,24 @@ def _native_end(file: BinaryIO, length: int, dataset: Dataset) -> int:
         bits = bits * 2 // 3
     if length == 0 and pixels:
         raise RejectedInput("missing-pixel-data", "the pixel element is empty")
-    if length < (pixels * bits + 7) // 8:
+    wanted = (pixels * bits + 7) // 8
+    if length < wanted:
         raise RejectedInput("truncated", "fewer pixel bytes than rows and columns ask for")
+    if pixels and length > wanted and not _is_blank(file, stop - length + wanted, stop):
+        raise RejectedInput("unreadable", "more pixel bytes than rows and columns ask for")
     return stop
 
 
-def _encapsulated_end(file: BinaryIO, syntax: UID) -> int:
+def _is_blank(file: BinaryIO, start: int, stop: int) -> bool:
+    """Whether what follows the last pixel is padding; anything else could be words, which are never copied."""
+    file.seek(start)
+    return not any(any(file.read(min(CHUNK, stop - at))) for at in range(start, stop, CHUNK))
+
+
+def _encapsulated_end(file: BinaryIO, syntax: UID) -> tuple[int, bytes]:
     """Walk the fragments to the sequence delimiter; the first fragment must begin as its codec demands."""
     magic = next((magic for prefix, magic in CODEC_MAGIC.items() if syntax.startswith(prefix)), ())
-    fragment = 0
+    fragment, first = 0, b""
     while True:
         head = file.read(8)
         if len(head) < 8:
@@ -234,12 +286,12 @@ def _encapsulated_end(file: BinaryIO, syntax: UID) -> int:
         if (group, element) == (0xFFFE, 0xE0DD):
             if fragment < 2:
                 raise RejectedInput("missing-pixel-data", "encapsulated pixel data without a fragment")
-            return file.tell()
+            return file.tell(), first
         if (group, element) != (0xFFFE, 0xE000):
             raise RejectedInput("truncated", "a fragment is cut short or damaged")
-        if fragment == 1 and magic:
-            first = file.read(min(12, length))
-            if not first.startswith(magic):
+        if fragment == 1:
+            first = file.read(min(CODEC_HEAD_BYTES, length))
+            if magic and not first.startswith(magic):
                 raise RejectedInput("wrong-transfer-syntax", transfer_syntax=syntax)
             length -= len(first)
         file.seek(length, io.SEEK_CUR)
