@@ -20,7 +20,7 @@ import pydicom
 from pydicom import Dataset
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import FileMetaDataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -160,6 +160,7 @@ def _parse(file: BinaryIO) -> tuple[Dataset, BinaryIO]:
     # pydicom raises whatever its converters meet in damaged bytes; each of these means the same to us.
     except (
         InvalidDicomError,
+        BytesLengthException,
         AttributeError,
         ValueError,
         TypeError,
