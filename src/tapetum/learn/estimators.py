@@ -23,10 +23,11 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from tapetum.errors import ValidationFailed
 from tapetum.learn.split import folds
 from tapetum.learn.trees import as_trees
 
-__all__ = ["FAMILIES", "Screen", "TameTails", "build", "fit", "sample_settings"]
+__all__ = ["FAMILIES", "KnownColumns", "Screen", "TameTails", "build", "fit", "sample_settings"]
 
 Floats = NDArray[np.float64]
 Settings = Mapping[str, Any]
@@ -56,6 +57,22 @@ class Screen(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
             if not alike[j, kept].any():
                 kept.append(j)
         self.kept_ = varied[kept]
+        return self
+
+    def transform(self, x: Floats) -> Floats:
+        """The kept columns of (rows, columns)."""
+        return np.asarray(x[:, self.kept_])
+
+
+class KnownColumns(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is not typed
+    """Leaves out columns without two different known values, which histogram boosting cannot bin."""
+
+    def fit(self, x: Floats, y: object = None) -> Self:
+        """Choose the columns from (rows, columns) with NaN."""
+        lowest, highest = np.where(np.isnan(x), np.inf, x).min(axis=0), np.where(np.isnan(x), -np.inf, x).max(axis=0)
+        self.kept_ = np.flatnonzero(lowest < highest)
+        if len(self.kept_) == 0:
+            raise ValidationFailed("no feature varies among these people", hint="describe more, or take more people")
         return self
 
     def transform(self, x: Floats) -> Floats:
@@ -129,7 +146,7 @@ def _forest(settings: Settings, seed: int) -> BaseEstimator:
 
 def _boosting(settings: Settings, seed: int) -> BaseEstimator:
     # Takes missing values as they are, so that being missing can matter.
-    return HistGradientBoostingClassifier(
+    model = HistGradientBoostingClassifier(
         learning_rate=settings["rate"],
         max_iter=settings["rounds"],
         max_leaf_nodes=settings["leaves"],
@@ -140,6 +157,7 @@ def _boosting(settings: Settings, seed: int) -> BaseEstimator:
         early_stopping=False,
         random_state=seed,
     )
+    return Pipeline([("known", KnownColumns()), ("model", model)])
 
 
 FAMILIES: Mapping[str, tuple[Callable[[Settings, int], BaseEstimator], Mapping[str, Sequence[Any]]]] = {
@@ -223,9 +241,7 @@ def fit(
     predictions of folds of whole patients (as many as both outcomes allow, at most 5).
     """
     model = build(family, settings, seed=seed)
-    if family == "boosting":
-        return as_trees(model.fit(x, outcome))
-    if family == "forest":
+    if family in ("forest", "boosting"):
         model.fit(x, outcome)
         model.steps[-1] = ("model", as_trees(model[-1]))
         return model

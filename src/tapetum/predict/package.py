@@ -34,6 +34,7 @@ TRUSTED = (
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
     "sklearn.feature_selection._univariate_selection.f_classif",
+    "tapetum.learn.estimators.KnownColumns",
     "tapetum.learn.estimators.Screen",
     "tapetum.learn.estimators.TameTails",
     "tapetum.learn.trees.Trees",
