@@ -53,8 +53,8 @@ def paint_fundus(
     for y, x, radius in yellow:
         spot = _soft(np.hypot(down - y, right - x) - radius)[..., None]
         rgb = rgb * (1 - spot) + np.array([235.0, 200.0, 70.0]) * spot
-    grain = ndimage.gaussian_filter(np.random.default_rng(seed).normal(0, 1, (2, 2, *rgb.shape[:2])), (0, 0, 1, 1))
-    rgb = rgb * (1 + 0.02 * grain[0, 0, ..., None]) + grain[0, 1, ..., None]
+    grain = ndimage.gaussian_filter(np.random.default_rng(seed).normal(0, 1, (2, *rgb.shape[:2])), (0, 1, 1))
+    rgb = rgb * (1 + 0.02 * grain[0, ..., None]) + grain[1, ..., None]
     rgb = np.where((np.hypot(down, right) <= 0.5)[..., None], rgb * brightness, 2.0)
     return Image(np.clip(np.round(rgb), 0, 255).astype(np.uint8), "yxc", Quantity("colour", "1"), modality="OP")
 
@@ -63,7 +63,15 @@ def _soft(beyond: NDArray[np.float64], where: NDArray[np.bool_] | bool = True) -
     return np.where(where, 1 / (1 + np.exp(np.clip(beyond / 0.0015, -50, 50))), 0.0)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def paint() -> Paint:
-    """The painter, by name: ``paint(red=[(0.1, 0.2, 0.01)])``."""
-    return paint_fundus
+    """The painter, by name: ``paint(red=[(0.1, 0.2, 0.01)])``; the same picture is painted once."""
+    painted: dict[str, Image] = {}
+
+    def remembered(**wishes: object) -> Image:
+        key = repr(wishes)
+        if key not in painted:
+            painted[key] = paint_fundus(**wishes)
+        return painted[key]
+
+    return remembered
