@@ -12,7 +12,7 @@ from PIL import Image as Pillow
 from tapetum.errors import RejectedInput
 from tapetum.model import Geometry, Instance, Series
 from tapetum.standardise import to_image
-from tapetum.testing import dicom_series, enhanced, radiograph, virtual_volume
+from tapetum.testing import dicom_series, enhanced, radiograph, to_bytes, virtual_volume
 
 VOLUME = virtual_volume((8, 32, 32), noise=5.0)
 
@@ -87,6 +87,22 @@ def test_missing_slice_is_noticed_and_every_other_voxel_stays_in_its_place(store
     kept = [0, 1, 2, 4, 5, 6, 7]
     assert np.array_equal(image.array[kept], VOLUME[kept] - 1024.0)
     assert "mended missing-slice" in image.steps
+
+
+def test_screenshot_among_the_slices_is_noticed_and_left_out(stored: Callable[..., Any]) -> None:
+    screenshot = radiograph(series="dose report")
+    image = to_image(*stored([screenshot, *dicom_series(volume=VOLUME)]))
+    assert codes(image) == {"placeless-image"}
+    assert np.array_equal(image.array, VOLUME - 1024.0)
+    assert screenshot.SOPInstanceUID not in image.instances
+
+
+def test_slice_whose_place_is_no_number_is_unreadable(stored: Callable[..., Any]) -> None:
+    slices = [to_bytes(one) for one in dicom_series()]
+    slices[3] = slices[3].replace(b"-12\\-12\\-2.5", b"-12\\-12\\twox")
+    with pytest.raises(RejectedInput) as caught:
+        to_image(*stored(slices))
+    assert caught.value.code == "unreadable"
 
 
 def test_dynamic_series_becomes_time_points(stored: Callable[..., Any]) -> None:

@@ -6,7 +6,6 @@ Definitions: DICOM PS3.5 section 8 and Annex A.  Start reading at `decode`; `che
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import imagecodecs
@@ -20,6 +19,7 @@ from pydicom.pixels.utils import get_j2k_parameters
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from tapetum.errors import RejectedInput
+from tapetum.formats.damage import parsing
 
 __all__ = ["check_pixels", "decode"]
 
@@ -52,12 +52,8 @@ def check_pixels(dataset: Dataset) -> None:
     ------
     RejectedInput : missing-pixel-data, missing-attribute, unreadable, wrong-transfer-syntax, truncated, unsupported.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # a value that breaks its VR's rules is judged by its use
-            _check(dataset)
-    except (ValueError, TypeError, AttributeError, NotImplementedError) as error:
-        raise RejectedInput("unreadable", "an attribute of the pixels is no number") from error
+    with parsing("the description of the pixels"):
+        _check(dataset)
 
 
 def decode(dataset: Dataset) -> NDArray[Any]:
@@ -80,16 +76,11 @@ def decode(dataset: Dataset) -> NDArray[Any]:
     """
     check_pixels(dataset)
     family = FAMILY[_syntax(dataset)]
-    try:
+    with parsing("the pixel data"):
         array = _decode_plain(dataset) if family in {"native", "rle"} else _decode_streams(dataset, family)
         if dataset.PhotometricInterpretation == "PALETTE COLOR":
             return _to_bytes(np.asarray(apply_color_lut(array, dataset))[..., :3])
         return array
-    except RejectedInput:
-        raise
-    except (ValueError, RuntimeError, AttributeError, IndexError, KeyError, TypeError, NotImplementedError) as error:
-        # Codecs and pydicom raise these for damaged streams; their texts hold no patient data, but may hold paths.
-        raise RejectedInput("unreadable", "the pixel data cannot be decoded", kind=type(error).__name__) from error
 
 
 def _check(dataset: Dataset) -> None:
@@ -173,10 +164,8 @@ def _stream_family(start: bytes) -> str:
 
 
 def _decode_plain(dataset: Dataset) -> NDArray[Any]:
-    with warnings.catch_warnings():
-        # Padding after the last pixel is legal and harmless; shortage was refused before.
-        warnings.simplefilter("ignore", UserWarning)
-        array, _ = get_decoder(_syntax(dataset)).as_array(dataset)
+    # Padding after the last pixel is legal and harmless; shortage was refused before.
+    array, _ = get_decoder(_syntax(dataset)).as_array(dataset)
     samples = (3,) if dataset.SamplesPerPixel == 3 else ()
     return array.reshape(_frames(dataset), dataset.Rows, dataset.Columns, *samples)
 

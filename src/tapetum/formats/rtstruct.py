@@ -16,6 +16,7 @@ from pydicom import Dataset
 from pydicom.dataelem import RawDataElement
 
 from tapetum.errors import InvalidGeometry
+from tapetum.formats.damage import parsing
 from tapetum.model import Geometry, Notice, Region
 
 __all__ = ["inside", "read"]
@@ -48,27 +49,10 @@ def read(dataset: Dataset, grid: Geometry, *, sources: Collection[str] = ()) -> 
     Raises
     ------
     InvalidGeometry : an ROI was drawn in another or an unknown frame of reference.
+    RejectedInput : unreadable.
     """
-    rois = {int(item.ROINumber): item for item in dataset.get("StructureSetROISequence", [])}
-    names = Counter(str(item.get("ROIName") or "") for item in rois.values())
-    regions = []
-    for item in dataset.get("ROIContourSequence", []):
-        number = int(item.ReferencedROINumber)
-        if number not in rois or not item.get("ContourSequence"):
-            continue
-        name = str(rois[number].get("ROIName") or "")
-        notices = _check_space(dataset, rois[number], grid, sources)
-        mask, found = _fill(item.ContourSequence, grid)
-        regions.append(
-            Region(
-                mask,
-                grid,
-                name if name and names[name] == 1 else f"{name or 'ROI'} ({number})",
-                source=str(dataset.get("SOPInstanceUID", "")),
-                notices=(*notices, *found),
-            )
-        )
-    return regions
+    with parsing("the structure set"):
+        return _read(dataset, grid, sources)
 
 
 def inside(polygon: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.bool_]:
@@ -94,6 +78,29 @@ def inside(polygon: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.b
     crossings = np.zeros((shape[0], shape[1] + 1), np.int64)
     np.add.at(crossings, (row, first_beyond), 1)
     return np.asarray(crossings[:, :-1].cumsum(axis=1) % 2 == 1)
+
+
+def _read(dataset: Dataset, grid: Geometry, sources: Collection[str]) -> list[Region]:
+    rois = {int(item.ROINumber): item for item in dataset.get("StructureSetROISequence", [])}
+    names = Counter(str(item.get("ROIName") or "") for item in rois.values())
+    regions = []
+    for item in dataset.get("ROIContourSequence", []):
+        number = int(item.ReferencedROINumber)
+        if number not in rois or not item.get("ContourSequence"):
+            continue
+        name = str(rois[number].get("ROIName") or "")
+        notices = _check_space(dataset, rois[number], grid, sources)
+        mask, found = _fill(item.ContourSequence, grid)
+        regions.append(
+            Region(
+                mask,
+                grid,
+                name if name and names[name] == 1 else f"{name or 'ROI'} ({number})",
+                source=str(dataset.get("SOPInstanceUID", "")),
+                notices=(*notices, *found),
+            )
+        )
+    return regions
 
 
 def _check_space(dataset: Dataset, roi: Dataset, grid: Geometry, sources: Collection[str]) -> tuple[Notice, ...]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from tapetum.errors import InvalidGeometry, RejectedInput
+from tapetum.formats.damage import parsing
 from tapetum.formats.frames import frame_count, frame_value
 from tapetum.formats.pixels import decode
 from tapetum.model import Code, Geometry, Region
@@ -45,6 +46,11 @@ def read(dataset: Dataset, grid: Geometry, *, sources: Collection[str] = ()) -> 
         or of another pixel size.
     RejectedInput : as `tapetum.formats.pixels.decode`; missing-attribute when a frame has no place or no segment.
     """
+    with parsing("the segmentation"):
+        return _read(dataset, grid, sources)
+
+
+def _read(dataset: Dataset, grid: Geometry, sources: Collection[str]) -> list[Region]:
     _check_space(dataset, grid, sources)
     pixels = decode(dataset)
     kind = str(dataset.get("SegmentationType", "BINARY"))

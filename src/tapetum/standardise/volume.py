@@ -6,7 +6,6 @@ object at a time after, so that memory holds one volume and one object.  Start r
 
 from __future__ import annotations
 
-import warnings
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO
@@ -16,8 +15,8 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from tapetum.errors import InvalidGeometry, RejectedInput
 from tapetum.formats import nifti, nrrd, picture
+from tapetum.formats.damage import parsing
 from tapetum.formats.frames import frame_count, frame_value, group_item
 from tapetum.formats.pixels import decode
 from tapetum.model import Geometry, Image, Instance, Notice, Quantity, Series
@@ -52,15 +51,12 @@ def to_image(series: Series, instances: Sequence[Instance], open_blob: OpenBlob)
     InvalidGeometry : the slices make no volume.
     ValueError : no instances, or a format that holds no images.
 
-    Notices: those of `arrange`, and several-images, wrong-rescale, rescale-varies.
+    Notices: those of `arrange`, and several-images, placeless-image, wrong-rescale, rescale-varies.
     """
     if not instances:
         raise ValueError("a series without instances makes no image")
     if series.format == "dicom":
-        with warnings.catch_warnings():
-            # Stored objects were judged on arrival; a value that breaks its VR's rules is no news here.
-            warnings.simplefilter("ignore", UserWarning)
-            return _from_dicom(series, instances, open_blob)
+        return _from_dicom(series, instances, open_blob)
     readers = {"nifti": nifti.read, "nrrd": nrrd.read}
     if series.format not in {*readers, "picture"}:
         raise ValueError(f"{series.format!r} is not a format of images")
@@ -84,32 +80,33 @@ def open_dataset(open_blob: OpenBlob, blob: str, *, pixels: bool = True) -> Data
     ------
     RejectedInput : unreadable.
     """
-    with open_blob(blob) as file, warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        try:
-            return pydicom.dcmread(file, stop_before_pixels=not pixels, force=True)
-        except (ValueError, OSError, KeyError, AttributeError, NotImplementedError) as error:
-            raise RejectedInput("unreadable", kind=type(error).__name__) from error
+    with open_blob(blob) as file, parsing("the object"):
+        return pydicom.dcmread(file, stop_before_pixels=not pixels, force=True)
 
 
 def _from_dicom(series: Series, instances: Sequence[Instance], open_blob: OpenBlob) -> Image:
     planes: list[Plane] = []
     scales: list[Scale] = []
-    first_header: Dataset | None = None
+    placed: Dataset | None = None
+    placeless = 0
     for source, instance in enumerate(instances):
         header = open_dataset(open_blob, instance.blob, pixels=False)
-        first_header = first_header or header
-        found = [_plane(header, source, frame) for frame in range(frame_count(header))]
-        if None in found or int(header.get("SamplesPerPixel", 1)) > 1:
-            return _flat(series, instances, open_blob)
-        planes += [plane for plane in found if plane is not None]
-        scales += [greyrange.rescale_of(header, frame) for frame in range(len(found))]
-    if first_header is None or not planes:
-        raise InvalidGeometry("no frame of the series has a place", hint="reject the series")
+        with parsing("the place of an image"):
+            found = _planes(header, source)
+            scales += [greyrange.rescale_of(header, plane.frame) for plane in found]
+        placed = placed or (header if found else None)
+        placeless += not found
+        planes += found
+    if placed is None:
+        return _flat(series, instances, open_blob)
     stack = arrange(planes)
     array = _load(stack, instances, open_blob)
     notices = [*stack.notices, *_rescale_notices(series.modality, scales)]
-    quantity = greyrange.quantity_of(first_header)
+    if placeless:
+        text = f"{placeless} of {len(instances)} objects have no place in the patient and were left out"
+        notices.append(Notice("placeless-image", text))
+    with parsing("the grey range of an image"):
+        quantity = greyrange.quantity_of(placed)
     if quantity == greyrange.HOUNSFIELD and (notice := greyrange.check_hounsfield(array)):
         notices.append(notice)
     kept = sorted({plane.source for moment in stack.planes for plane in moment})
@@ -130,11 +127,20 @@ def _load(stack: Stack, instances: Sequence[Instance], open_blob: OpenBlob) -> N
     for source, places in wanted.items():
         dataset = open_dataset(open_blob, instances[source].blob)
         pixels = decode(dataset)
-        for time, depth, frame in places:
-            slices[time, depth] = greyrange.grey_values(pixels[frame], dataset, frame)
+        with parsing("the grey range of an image"):
+            for time, depth, frame in places:
+                slices[time, depth] = greyrange.grey_values(pixels[frame], dataset, frame)
     if slices.shape[1:] == stack.geometry.shape and not stack.shifts.any():
         return slices
     return np.stack([fill(stack, moment) for moment in slices])
+
+
+def _planes(header: Dataset, source: int) -> list[Plane]:
+    """The frames of one object, or none when it is a projection, in colour, or one of its frames has no place."""
+    if header.get("Modality") in greyrange.PROJECTIONS or int(header.get("SamplesPerPixel", 1)) > 1:
+        return []
+    found = [_plane(header, source, frame) for frame in range(frame_count(header))]
+    return [] if None in found else [plane for plane in found if plane is not None]
 
 
 def _plane(header: Dataset, source: int, frame: int) -> Plane | None:
@@ -142,7 +148,7 @@ def _plane(header: Dataset, source: int, frame: int) -> Plane | None:
     orientation = frame_value(header, frame, "PlaneOrientationSequence", "ImageOrientationPatient")
     spacing = frame_value(header, frame, "PixelMeasuresSequence", "PixelSpacing")
     lengths = [0 if value is None else len(value) for value in (position, orientation, spacing)]
-    if lengths != [3, 6, 2] or header.get("Modality") in greyrange.PROJECTIONS:
+    if lengths != [3, 6, 2]:
         return None
     x, y, z = map(float, position)
     a, b, c, d, e, f = map(float, orientation)
@@ -199,9 +205,10 @@ def _flat(series: Series, instances: Sequence[Instance], open_blob: OpenBlob) ->
         array: NDArray[Any] = greyrange.to_rgb(pixels, _colour_bits(pixels, dataset))
         quantity, axes = Quantity("colour", "1"), "yxc"
     else:
-        array = np.stack([greyrange.grey_values(one, dataset, frame) for frame, one in enumerate(pixels)])
-        quantity, axes = greyrange.quantity_of(dataset), "yx"
-        scales = [greyrange.rescale_of(dataset, frame) for frame in range(len(pixels))]
+        with parsing("the grey range of an image"):
+            array = np.stack([greyrange.grey_values(one, dataset, frame) for frame, one in enumerate(pixels)])
+            quantity, axes = greyrange.quantity_of(dataset), "yx"
+            scales = [greyrange.rescale_of(dataset, frame) for frame in range(len(pixels))]
         notices += _rescale_notices(series.modality, scales)
     if len(array) == 1:
         return _image(series, [first], array[0], axes, quantity=quantity, notices=notices)
