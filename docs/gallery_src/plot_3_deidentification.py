@@ -1,0 +1,124 @@
+"""
+De-identification, before and after
+===================================
+
+What is not known to be harmless does not pass. A virtual object with the names that a
+hospital writes, and some in places where nobody expects them, before and after.
+"""
+
+# %%
+import matplotlib.pyplot as plt
+from pydicom.dataset import Dataset
+
+from tapetum.protect import KEY_BYTES, Pseudonymiser, deidentify, identifiers, survivors
+from tapetum.testing import dicom_series
+
+before = dicom_series(patient_id="4711-0815", patient_name="Doe^Jane")[0]
+before.SeriesDescription = "Thorax native"
+before.StudyDescription = "Control of Mrs Doe"  # a name in free text
+before.OperatorsName = "Smith^Ann"
+before.ImageComments = "Jane Doe, call husband"
+before.add_new(0x00091010, "LO", "Doe private")  # a private element
+before.RequestAttributesSequence = [Dataset()]
+before.RequestAttributesSequence[0].RequestedProcedureDescription = "CT for Jane Doe"
+
+# %%
+# The key of a real workspace is random and secret. This one is public, so that the page
+# stays the same.
+names = Pseudonymiser(bytes(KEY_BYTES))
+after = deidentify(before, names)
+
+
+def fate(element):
+    """What became of an element."""
+    if element.tag not in after:
+        return "removed"
+    old, new = str(element.value), str(after[element.tag].value)
+    if old == new:
+        return "kept"
+    return "emptied" if not new else "shifted" if element.VR == "DA" else "mapped"
+
+
+fates = {element.tag: fate(element) for element in before if element.keyword != "PixelData"}
+colours = {
+    "kept": "#0b6b78",
+    "mapped": "#57d0b8",
+    "shifted": "#ffd166",
+    "emptied": "#d7dee0",
+    "removed": "#c8553d",
+}
+
+# %%
+# Element by element: keyed UIDs keep relations, shifted dates keep intervals, the free
+# text with a name in it is gone and the one without stays.
+wanted = [
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyInstanceUID",
+    "StudyDescription",
+    "SeriesDescription",
+    "ImageComments",
+    "OperatorsName",
+    "InstitutionName",
+    "RequestAttributesSequence",
+    "KVP",
+    "PixelSpacing",
+    "ImagePositionPatient",
+]
+
+
+def shortened(dataset, keyword):
+    """A value that fits into a cell."""
+    if keyword not in dataset or dataset.get(keyword) in ("", None):
+        return ""
+    value = "(a sequence)" if dataset[keyword].VR == "SQ" else str(dataset[keyword].value)
+    return value if len(value) < 34 else value[:16] + "…" + value[-16:]
+
+
+cells = [
+    [keyword, shortened(before, keyword), shortened(after, keyword)] for keyword in wanted
+]
+fig, ax = plt.subplots(figsize=(10.5, 5.2), layout="constrained")
+ax.axis("off")
+table = ax.table(
+    cells,
+    colLabels=["element", "before", "after"],
+    cellLoc="left",
+    colWidths=[0.28, 0.36, 0.36],
+    loc="center",
+)
+table.auto_set_font_size(False)
+table.set_fontsize(9.5)
+table.scale(1, 1.5)
+for (row, column), cell in table.get_celld().items():
+    cell.set_edgecolor("#d7dee0")
+    if row == 0:
+        cell.set_text_props(weight="bold")
+    elif column == 2:
+        kind = fates[before[wanted[row - 1]].tag]
+        cell.set_facecolor(colours[kind] + "40")
+        if kind in ("removed", "emptied"):
+            cell.get_text().set_text(kind)
+plt.show()
+
+# %%
+# All elements of the object, by what became of them.
+order = ["kept", "mapped", "shifted", "emptied", "removed"]
+counts = [list(fates.values()).count(kind) for kind in order]
+fig, ax = plt.subplots(figsize=(8, 2.2), layout="constrained")
+left = 0
+for kind, count in zip(order, counts, strict=True):
+    ax.barh(0, count, left=left, color=colours[kind], label=f"{kind} {count}")
+    left += count
+ax.axis("off")
+ax.legend(ncols=5, loc="upper center", bbox_to_anchor=(0.5, -0.02), frameon=False)
+plt.show()
+
+# %%
+# The second, independent look: none of the object's own identifiers is left in any text.
+own = identifiers(before)
+print(sorted(own))
+print("left in the result:", survivors(after, own))
