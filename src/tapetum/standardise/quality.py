@@ -1,7 +1,7 @@
 """Quality without a reference: how sharp, noisy, contrasted and complete an image is.
 
 In: an `Image`.  Out: features whose names begin with ``quality_``.  Grey values are first scaled so that the 1st and
-99th percentile become 0 and 1, which makes images of different ranges comparable.  Volumes are judged on at most 24
+99th percentile become 0 and 1, which makes images of different ranges comparable.  Volumes are judged on at most 12
 slices, evenly spread, and averaged.  Start reading at `quality`.
 """
 
@@ -19,7 +19,7 @@ from tapetum.standardise.greyrange import normalise
 __all__ = ["quality"]
 
 Grey = NDArray[np.float64]
-MOST_SLICES = 24
+MOST_SLICES = 12
 LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 LIT = 0.06  # of full brightness: darker pixels of a fundus photograph lie outside its field
 IMMERKAER = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float64)
