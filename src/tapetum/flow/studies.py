@@ -102,7 +102,8 @@ def _quality(workspace: Workspace, images: pl.DataFrame) -> pl.DataFrame | None:
     )
     if not len(rows):
         return None
-    return rows.pivot("name", index="series_instance_uid", values="value").drop("series_instance_uid")
+    known = rows.filter(pl.col("value").is_not_nan())
+    return known.pivot("name", index="series_instance_uid", values="value").drop("series_instance_uid")
 
 
 def _montage(workspace: Workspace, result: StudyResult, images: pl.DataFrame) -> list[MontageTile]:

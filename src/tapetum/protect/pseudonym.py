@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from datetime import date, timedelta
 
 from cryptography.fernet import Fernet
+from pydicom import config
 from pydicom.uid import UID
 
 __all__ = ["KEY_BYTES", "Pseudonymiser"]
@@ -52,7 +53,7 @@ class Pseudonymiser:
 
         Only registered ones: an object may carry a patient's number under DICOM's own root.
         """
-        if UID(str(uid)).type:
+        if UID(str(uid), config.IGNORE).type:
             return UID(str(uid))
         return UID(f"2.25.{int.from_bytes(self._mac('uid', str(uid).strip())[:16], 'big')}")
 
