@@ -82,10 +82,27 @@ def test_an_overconfident_model_has_the_slope_that_a_logistic_regression_finds()
     assert shifted.sum() == pytest.approx(outcome.sum(), abs=1e-6)
 
 
+@pytest.mark.parametrize("certain", [0, 20, 150])
+@pytest.mark.parametrize("boldness", [1.0, 3.0])
+def test_wrongly_certain_predictions_do_not_upset_the_slope(certain: int, boldness: float) -> None:
+    # A model that calls a whole unseen site sick: probabilities of almost 1 for people without the outcome.
+    rng = np.random.default_rng(0)
+    z = rng.normal(-2, 1, 1100)
+    outcome = (rng.random(1100) < 1 / (1 + np.exp(-z))).astype(np.int64)
+    z = np.clip(boldness * z, -13, 13)
+    z[:certain] = 13.0
+    found = _plain(outcome, 1 / (1 + np.exp(-z)))
+    oracle = LogisticRegression(C=1e10, tol=1e-12, max_iter=10_000).fit(z[:, None], outcome)
+    assert found["calibration_slope"] == pytest.approx(oracle.coef_[0, 0], abs=1e-4)
+    offset = found["calibration_intercept"]
+    assert (1 / (1 + np.exp(-(z + offset)))).sum() == pytest.approx(outcome.sum(), abs=1e-6)
+
+
 def test_what_does_not_exist_is_not_a_number() -> None:
     found = _plain(np.array([0, 0, 1]), np.array([0.1, 0.2, 0.3]), 0.9)
     assert np.isnan(found["ppv"])
     assert np.isnan(found["calibration_slope"])  # perfect separation has no finite slope
+    assert np.isnan(_plain(np.array([0, 1]), np.array([0.4, 0.4]))["calibration_slope"])
     assert np.isnan(_plain(np.zeros(3, np.int64), np.array([0.1, 0.2, 0.3]))["roc_auc"])
 
 

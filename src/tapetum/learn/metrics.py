@@ -199,28 +199,46 @@ def _areas(outcome: Ints, probability: Floats, weights: Floats) -> tuple[Floats,
 def _calibration(outcome: Ints, probability: Floats, weights: Floats) -> tuple[Floats, Floats]:
     """Slope of logit(p) in a logistic recalibration, and the intercept when the slope is fixed at 1 (an offset)."""
     z = logit(np.clip(probability, NEVER_CERTAIN, 1 - NEVER_CERTAIN))
-    a, b = np.zeros(len(weights)), np.ones(len(weights))
-    for _ in range(30):
-        p = expit(np.clip(a[:, None] + b[:, None] * z, -35, 35))
-        residual, spread = weights * (outcome - p), weights * p * (1 - p)
-        g0, g1 = residual.sum(axis=1), residual @ z
-        h00, h01, h11 = spread.sum(axis=1), spread @ z, spread @ z**2
-        determinant = h00 * h11 - h01**2
-        step_a = np.clip((h11 * g0 - h01 * g1) / determinant, -5, 5)
-        step_b = np.clip((h00 * g1 - h01 * g0) / determinant, -5, 5)
-        a, b = a + step_a, b + step_b
-        if np.nanmax(np.abs(step_b), initial=0.0) < 1e-9:
-            break
-    offset = np.zeros(len(weights))
-    for _ in range(30):
-        p = expit(np.clip(offset[:, None] + z, -35, 35))
-        step = (weights * (outcome - p)).sum(axis=1) / (weights * p * (1 - p)).sum(axis=1)
-        offset = offset + np.clip(step, -5, 5)
-        if np.nanmax(np.abs(step), initial=0.0) < 1e-9:
-            break
     possible = (weights @ outcome > 0) & (weights @ (1 - outcome) > 0)
-    # Perfect separation has no finite slope: what still moves after 30 steps is not a figure.
-    return np.where(possible & (np.abs(b) < 50), b, np.nan), np.where(possible, offset, np.nan)
+    # As many events as expected: the sum of the probabilities grows with the offset, so halving always finds it.
+    low, high = np.full(len(weights), -30.0), np.full(len(weights), 30.0)
+    for _ in range(45):
+        middle = (low + high) / 2
+        too_few = (weights * (outcome - expit(middle[:, None] + z))).sum(axis=1) > 0
+        low, high = np.where(too_few, middle, low), np.where(too_few, high, middle)
+    return np.where(possible, _slope(outcome, z, weights), np.nan), np.where(possible, (low + high) / 2, np.nan)
+
+
+def _slope(outcome: Ints, z: Floats, weights: Floats) -> Floats:
+    """Slope of a logistic regression on z for each row of weights, by Newton's method with halved steps."""
+    if z.std() == 0:
+        return np.full(len(weights), np.nan)
+    u = (z - z.mean()) / z.std()
+    a, b = np.zeros(len(weights)), np.zeros(len(weights))
+    likelihood = _log_likelihood(outcome, u, weights, a, b)
+    for _ in range(40):
+        p = expit(a[:, None] + b[:, None] * u)
+        residual, spread = weights * (outcome - p), weights * p * (1 - p)
+        g0, g1 = residual.sum(axis=1), residual @ u
+        h00, h01, h11 = spread.sum(axis=1), spread @ u, spread @ u**2
+        determinant = h00 * h11 - h01**2
+        step = np.stack([(h11 * g0 - h01 * g1) / determinant, (h00 * g1 - h01 * g0) / determinant])
+        for _ in range(12):
+            better = _log_likelihood(outcome, u, weights, a + step[0], b + step[1])
+            if not (worse := better < likelihood - 1e-9).any():
+                break
+            step = np.where(worse, step / 2, step)
+        a, b, likelihood = a + step[0], b + step[1], better
+        if np.nanmax(np.abs(step), initial=0.0) < 1e-8:
+            break
+    # Perfect separation has no finite slope: what has grown this steep is not a figure.
+    slope = b / z.std()
+    return np.where(np.abs(slope) < 50, slope, np.nan)
+
+
+def _log_likelihood(outcome: Ints, u: Floats, weights: Floats, a: Floats, b: Floats) -> Floats:
+    eta = a[:, None] + b[:, None] * u
+    return np.asarray((weights * (outcome * eta - np.logaddexp(0, eta))).sum(axis=1))
 
 
 def _counts(outcome: Ints, probability: Floats) -> tuple[Floats, Floats]:
