@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from importlib.metadata import version
 
 import numpy as np
 import polars as pl
@@ -21,7 +22,6 @@ from joblib import Parallel, cpu_count, delayed
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from tapetum import __version__
 from tapetum.errors import ValidationFailed
 from tapetum.learn.calibrate import Recalibration, cross_recalibrate, to_logit
 from tapetum.learn.cohort import Cohort, assemble
@@ -335,7 +335,7 @@ def _parts(cohort: Cohort, test: Split) -> list[FlowStep]:
 
 def _versions() -> dict[str, str]:
     return {
-        "tapetum": __version__,
+        "tapetum": version("tapetum"),
         "python": platform.python_version(),
         "numpy": np.__version__,
         "scikit-learn": sklearn.__version__,
