@@ -73,9 +73,8 @@ wanted = [
     "glcm_contrast",
 ]
 for row in rows.filter(rows["name"].is_in(wanted)).iter_rows(named=True):
-    print(
-        f"{row['name']:<20} {row['value']:>10.2f}  {row['unit']:<10} {row['scheme']} {row['code']}"
-    )
+    number = f"{row['value']:10.2f} {row['unit']:<9}"
+    print(f"{row['name']:<20} {number} {row['scheme']} {row['code']}")
 
 # %%
 # How the grey values of the lesion stand against those of its surroundings.

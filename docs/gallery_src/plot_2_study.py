@@ -84,16 +84,18 @@ threshold = "youden"
 # model.
 finished = run_study(Workspace.create(folder / "workspace"), folder / "study.toml")
 result = finished.result
+
+
+def in_words(performance):
+    """The ROC-AUC with its 95 % interval."""
+    auc = performance.metrics["roc_auc"]
+    return f"ROC-AUC {auc.value:.2f} ({auc.low:.2f} to {auc.high:.2f})"
+
+
 for candidate in result.candidates:
-    auc = candidate.performance.metrics["roc_auc"]
-    print(
-        f"{candidate.name:<10} cross-validation ROC-AUC {auc.value:.2f} ({auc.low:.2f} to {auc.high:.2f})"
-    )
+    print(f"{candidate.name:<10} in cross-validation: {in_words(candidate.performance)}")
 test = result.test
-auc = test.metrics["roc_auc"]
-print(
-    f"{result.chosen} on {test.patients} people put aside: {auc.value:.2f} ({auc.low:.2f} to {auc.high:.2f})"
-)
+print(f"{result.chosen} on {test.patients} people put aside: {in_words(test)}")
 
 # %%
 # Is the order right (left), are the probabilities right (middle), and what does the model
@@ -104,7 +106,7 @@ fig, (roc, calibration, features) = plt.subplots(
 roc.plot([0, 1], [0, 1], color="#9fb4ba", linestyle=":")
 roc.plot(*np.array(test.roc).T, color="#0b6b78", linewidth=2.5)
 roc.set(
-    title=f"ROC-AUC {auc.value:.2f}",
+    title=in_words(test),
     xlabel="1 - specificity",
     ylabel="sensitivity",
     aspect="equal",
