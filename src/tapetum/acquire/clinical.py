@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -12,8 +13,8 @@ from typing import BinaryIO
 
 from tapetum.acquire.mapping import MappedObservation, TableMapping
 from tapetum.errors import RejectedInput
-from tapetum.model import Observation
-from tapetum.protect import Pseudonymiser
+from tapetum.model import Instance, Observation
+from tapetum.protect import Pseudonymiser, mentions, words_of
 
 __all__ = ["Manifest", "TableRow", "read_table", "shifted_date"]
 
@@ -36,6 +37,21 @@ class Manifest:
     """Which row speaks of which file. Keys are paths or names of files as the table writes them."""
 
     rows: dict[str, TableRow] = field(default_factory=dict)
+    claimed: dict[str, str] = field(default_factory=dict)
+
+    def add(self, row: TableRow) -> bool:
+        """Keep a row about a file. A second one about the same file adds its facts, unless it contradicts the first."""
+        name = row.roles["file"]
+        first = self.rows.setdefault(name, row)
+        if first is not row:
+            if first.roles != row.roles:
+                return False
+            first.image.extend(row.image)
+        return True
+
+    def claim(self, row: TableRow, instance: Instance) -> bool:
+        """Whether the row may speak of this file: a bare name that fits two different files may be about either."""
+        return self.claimed.setdefault(row.roles["file"], instance.source_digest) == instance.source_digest
 
     def find(self, relative: str) -> TableRow | None:
         """The row of a file: by its whole path below the given folder, by any end of it, at last by its name."""
@@ -89,6 +105,8 @@ def _row(row: Mapping[str, str], mapping: TableMapping, names: Pseudonymiser, so
         raw = row.get(item.column, "")
         if raw in mapping.missing:
             continue
+        if item.kind == "text" and mentions(raw, words_of(roles["patient"])):
+            raise RejectedInput("identifier-survived", "the text names the patient", column=item.column)
         observation = Observation(
             patient_key,
             item.name,
@@ -106,9 +124,12 @@ def _row(row: Mapping[str, str], mapping: TableMapping, names: Pseudonymiser, so
 
 def _number(raw: str, item: MappedObservation) -> float:
     try:
-        return float(raw)
+        number = float(raw)
     except ValueError:
-        raise RejectedInput("invalid-row", "not a number", column=item.column) from None
+        number = math.nan
+    if not math.isfinite(number) or "_" in raw:  # Python reads 1_0 as 10
+        raise RejectedInput("invalid-row", "not a number", column=item.column)
+    return number
 
 
 def shifted_date(raw: str, patient_key: str, names: Pseudonymiser) -> str:
@@ -117,5 +138,5 @@ def shifted_date(raw: str, patient_key: str, names: Pseudonymiser) -> str:
         return ""
     try:
         return names.shift_date(date.fromisoformat(raw[:10]), patient_key).isoformat()
-    except ValueError:
+    except (ValueError, OverflowError):
         raise RejectedInput("invalid-row", "not an ISO date") from None

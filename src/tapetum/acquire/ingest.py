@@ -10,6 +10,7 @@ Start at `acquire`.
 from __future__ import annotations
 
 import struct
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -19,8 +20,8 @@ from typing import BinaryIO
 from tapetum.acquire.clinical import Manifest, TableRow, read_table
 from tapetum.acquire.intake import Intake, Policy, chunks
 from tapetum.acquire.mapping import TableMapping
-from tapetum.acquire.walk import Limits, Source, total_bytes, walk
-from tapetum.errors import IdentityExposed, RejectedInput
+from tapetum.acquire.walk import Limits, Source, stop_if_machine_fails, total_bytes, walk
+from tapetum.errors import IdentityExposed, InvalidGeometry, RejectedInput
 from tapetum.model import Arrival, Observation
 from tapetum.ports import BlobStore, Catalogue
 from tapetum.protect import Pseudonymiser
@@ -28,9 +29,13 @@ from tapetum.protect import Pseudonymiser
 __all__ = ["Progress", "Tally", "acquire"]
 
 BATCH = 256
+BATCH_FACTS = 20_000
 
 # What parsers raise when they meet damaged bytes that passed the first look.
-DAMAGE = (ValueError, TypeError, AttributeError, KeyError, IndexError, OSError, EOFError, OverflowError, struct.error)
+DAMAGE = (
+    ValueError, TypeError, AttributeError, LookupError, ArithmeticError, AssertionError, RuntimeError, OSError,
+    EOFError, struct.error, zlib.error,
+)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -87,24 +92,29 @@ def acquire(
     ----------
     paths : files and folders; archives are opened wherever they lie.
     observe : is given the observations of the tables, a batch at a time.
-    mapping : what tables and file names mean; without it only DICOM is stored.
+    mapping : what tables and file names mean; without it only DICOM is stored, and archives are opened once only.
     on_progress : is told after every file where the run stands.
     on_arrival : is told the place and the series UID of every file that belongs to a series.
 
     Raises
     ------
     NotFound : a given path does not exist.
+    TapetumError : the disk is full or cannot be written; what was taken in until then is kept.
     """
     limits = Limits(policy.max_bytes, policy.max_pixels)
     run = _Run(Intake(blobs, catalogue, names, policy, mapping), catalogue, observe, names)
     total = total_bytes(paths)[1]
     done = 0
     try:
-        for source in walk(paths, limits):  # tables first: they say whose the pictures are
-            if source.kind == "table":
-                run.table(source, mapping)
+        tables = mapping if mapping is not None and mapping.columns else None
+        if tables is not None:  # tables first: they say whose the pictures are
+            for source in walk(paths, limits):
+                if source.kind == "table":
+                    run.table(source, tables)
         for source in walk(paths, limits):
-            if source.kind not in ("table", "archive"):
+            if source.kind == "table" and tables is None:
+                run.reject(source, RejectedInput("no-mapping"))
+            elif source.kind not in ("table", "archive"):
                 run.tally.seen += 1
                 arrival = run.file(source)
                 if arrival is not None and arrival.instance is not None:
@@ -130,37 +140,50 @@ class _Run:
         self._intake, self._catalogue, self._observe, self._names = intake, catalogue, observe, names
         self._manifest = Manifest()
         self._batch: list[Arrival] = []
+        self._released: list[Arrival] = []
         self._facts: list[Observation] = []
 
-    def table(self, source: Source, mapping: TableMapping | None) -> None:
+    def table(self, source: Source, mapping: TableMapping) -> None:
         """Read a table: patient-level facts are written, rows about files are kept for when the files come."""
-        if mapping is None or not mapping.columns:
-            self._reject(source, RejectedInput("no-mapping"))
-            return
+        bad: set[str] = set()
         try:
             with source.open() as file:
                 for number, row in enumerate(self._rows(file, mapping), start=2):
-                    if isinstance(row, RejectedInput):
-                        self._reject(replace(source, locator=f"{source.locator}#{number}", on_disk=0), row)
-                    else:
-                        self._facts.extend(row.patient)
-                        self._expect(row)
+                    error = row if isinstance(row, RejectedInput) else self._expect(row)
+                    if error is not None:
+                        bad.add(f"{source.locator}#{number}")
+                        self.reject(replace(source, locator=f"{source.locator}#{number}", on_disk=0), error)
             self.tally.tables += 1
         except RejectedInput as error:
-            self._reject(source, error)
+            bad.add(source.locator)
+            self.reject(source, error)
+        self._release(source.locator, bad)
+
+    def _release(self, table: str, bad: set[str]) -> None:
+        """Let a table, and those of its rows that are no longer bad, leave the quarantine."""
+        for row in self._catalogue.rejected():
+            place = self._names.unseal(row.locator)
+            if table in (place, place.rpartition("#")[0]) and place not in bad:
+                self._released.append(Arrival("duplicate", arrived=row.arrived))
 
     def _rows(self, file: BinaryIO, mapping: TableMapping) -> Iterator[TableRow | RejectedInput]:
         digest = self._names.digest(chunks(file))
         file.seek(0)
         return read_table(file, mapping, self._names, digest)
 
-    def _expect(self, row: TableRow) -> None:
+    def _expect(self, row: TableRow) -> RejectedInput | None:
+        """Keep what a row says; or say why it cannot be."""
         if row.roles.get("file"):
-            self._manifest.rows[row.roles["file"]] = row
+            if not self._manifest.add(row):
+                return RejectedInput("invalid-row", "two rows name one file and contradict each other")
         else:
             uid = row.roles.get("series_instance_uid", "")
             known = str(self._names.uid(uid)) if uid else ""
             self._facts.extend(replace(fact, series_instance_uid=known) for fact in row.image)
+        self._facts.extend(row.patient)
+        if len(self._facts) >= BATCH_FACTS:
+            self.flush()
+        return None
 
     def file(self, source: Source) -> Arrival | None:
         """Take in one file; whatever is wrong with it concerns it alone, and then there is no arrival."""
@@ -169,14 +192,23 @@ class _Run:
                 raise source.error
             row = self._manifest.find(source.relative)
             arrival = self._intake.take(source, row.roles if row else None)
+            if row is not None and arrival.instance is not None and not self._manifest.claim(row, arrival.instance):
+                raise RejectedInput("unknown-patient", "the row of the table fits several files")
         except RejectedInput as error:
-            self._reject(source, error)
+            self.reject(source, error)
             return None
         except IdentityExposed as error:
-            self._reject(source, RejectedInput("identifier-survived", str(error)))
+            self.reject(source, RejectedInput("identifier-survived", str(error)))
+            return None
+        except InvalidGeometry:
+            self.reject(source, RejectedInput("unreadable", "its voxels have no possible place"))
+            return None
+        except MemoryError:
+            self.reject(source, RejectedInput("archive-bomb", "it unfolds to more than this machine can hold"))
             return None
         except DAMAGE as error:
-            self._reject(source, RejectedInput("unreadable", f"damaged inside: {type(error).__name__}"))
+            stop_if_machine_fails(error)
+            self.reject(source, RejectedInput("unreadable", f"damaged inside: {type(error).__name__}"))
             return None
         self.tally.bytes += source.size_bytes
         if row is not None and arrival.instance is not None:
@@ -185,7 +217,8 @@ class _Run:
         self._add(arrival)
         return arrival
 
-    def _reject(self, source: Source, error: RejectedInput) -> None:
+    def reject(self, source: Source, error: RejectedInput) -> None:
+        """Put one file, or one row of a table, into the quarantine."""
         self._add(Arrival("rejected", rejected=self._intake.rejected(source, error)))
 
     def _add(self, arrival: Arrival) -> None:
@@ -195,6 +228,9 @@ class _Run:
 
     def flush(self) -> None:
         """Write the batch: blobs are down before the catalogue names them."""
+        if self._released:
+            self._catalogue.record(self._released)
+            self._released = []
         if self._batch:
             self._intake.settle()
             for arrival in self._catalogue.record(self._batch):

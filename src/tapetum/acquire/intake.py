@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO, cast
 
 from pydicom import Dataset
@@ -16,14 +18,16 @@ from tapetum.acquire.mapping import TableMapping
 from tapetum.acquire.walk import SPOOL_BYTES, Source
 from tapetum.errors import RejectedInput
 from tapetum.formats import dicom, nifti, nrrd, picture
+from tapetum.formats.sniff import promised_voxels
 from tapetum.model import Arrival, Instance, Rejected
 from tapetum.model.records import Role
 from tapetum.ports import BlobStore, Catalogue
-from tapetum.protect import Pseudonymiser, deidentify, may_show_identity, patient_of
+from tapetum.protect import Pseudonymiser, deidentify, identifiers, may_show_identity, mentions_bytes
 
 __all__ = ["Intake", "Policy", "chunks"]
 
 SEGMENTATION, STRUCTURE_SET = "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.481.3"
+PROMISE_BYTES = 1 << 14
 KEPT_ATTRIBUTES = (
     "Modality", "SOPClassUID", "StudyDate", "StudyDescription", "SeriesDescription", "BodyPartExamined", "Laterality",
     "ImageLaterality", "PatientSex", "PatientAge", "Manufacturer", "ManufacturerModelName", "FrameOfReferenceUID",
@@ -67,7 +71,8 @@ class Intake:
         if source.size_bytes > self._policy.max_bytes:
             raise RejectedInput("archive-bomb", "the file is larger than allowed")
         if source.kind == "dicom":
-            with source.open() as file:
+            with source.open() as file, warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # pydicom's warnings quote values
                 return self._dicom(source, file)
         if source.kind in ("nifti", "nrrd", "picture"):
             return self._by_mapping(source, row)
@@ -89,12 +94,15 @@ class Intake:
 
     def _dicom(self, source: Source, file: BinaryIO) -> Arrival:
         digest = self._digest(file)
-        if self._catalogue.known([digest]):
-            return Arrival("duplicate", arrived=self._names.digest((), source.locator))
         found = dicom.read(file)
+        if self._catalogue.known([digest]):
+            known = self._instance(found.header, deidentify(found.header, self._names), digest)
+            return Arrival("duplicate", instance=known, arrived=self._names.digest((), source.locator))
         _refuse_what_is_no_image(found)
         if may_show_identity(found.header) and not self._policy.allow_burned_in:
             raise RejectedInput("burned-in-text")
+        if mentions_bytes(found.codec_head, identifiers(found.header)):
+            raise RejectedInput("identifier-survived", "a comment in the compressed pixels names the patient")
         header = deidentify(found.header, self._names)
         with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as spool:
             out = cast(BinaryIO, spool)
@@ -102,23 +110,28 @@ class Intake:
             size = out.tell()
             out.seek(0)
             blob = self._blobs.put(out)
-        institution = str(found.header.get("InstitutionName") or "")
+        instance = self._instance(found.header, header, digest)
+        pixel_digest = found.pixel_digest() if found.has_pixels else blob
+        attributes = {**instance.attributes, "pixel_digest": pixel_digest}
+        return self._stored(source, replace(instance, blob=blob, size_bytes=size, attributes=attributes))
+
+    def _instance(self, arrived: Dataset, header: Dataset, digest: str) -> Instance:
+        """The row of an object without what only its stored bytes can tell."""
+        institution = str(arrived.get("InstitutionName") or "")
         attributes = _attributes(header)
         attributes["site"] = self._policy.site or (self._names.site(institution) if institution else "")
-        attributes["pixel_digest"] = found.pixel_digest() if found.has_pixels else blob
-        instance = Instance(
+        return Instance(
             sop_instance_uid=str(header.SOPInstanceUID),
             series_instance_uid=str(header.SeriesInstanceUID),
             study_instance_uid=str(header.StudyInstanceUID),
-            patient_key=patient_of(found.header, self._names),
-            blob=blob,
+            patient_key=str(header.PatientID),
+            blob="",
             source_digest=digest,
             format="dicom",
-            size_bytes=size,
+            size_bytes=0,
             role="mask" if header.SOPClassUID in (SEGMENTATION, STRUCTURE_SET) else "image",
             attributes=attributes,
         )
-        return self._stored(source, instance)
 
     def _by_mapping(self, source: Source, row: Mapping[str, str] | None) -> Arrival:
         """A file that does not say whose it is: the mapping does."""
@@ -182,20 +195,34 @@ def _refuse_what_is_no_image(found: dicom.DicomObject) -> None:
     sop_class = found.header.SOPClassUID
     if found.has_pixels or sop_class == STRUCTURE_SET:
         return
-    if "Image Storage" in sop_class.name or sop_class == SEGMENTATION:
-        raise RejectedInput("missing-pixel-data", sop_class=sop_class.name)
-    raise RejectedInput("unsupported", sop_class=sop_class.name)
+    name = sop_class.name if sop_class.type else "unknown"  # an unregistered UID is the sender's own and may tell
+    if "Image Storage" in name or sop_class == SEGMENTATION:
+        raise RejectedInput("missing-pixel-data", sop_class=name)
+    raise RejectedInput("unsupported", sop_class=name)
 
 
 def _cleaned(kind: str, file: BinaryIO, max_pixels: int) -> bytes:
     """The file without a word in it, after it was read to its end once."""
+    if kind != "picture" and (voxels := promised_voxels(_head(file))) > max_pixels:
+        raise RejectedInput("picture-bomb", voxels=voxels, max_pixels=max_pixels)
     file.seek(0)
     data = file.read()
     if kind == "picture":
         return picture.clean(data, max_pixels)
     module = nifti if kind == "nifti" else nrrd
     module.read(io.BytesIO(data))
-    return module.clean(data)
+    return bytes(module.clean(data))
+
+
+def _head(file: BinaryIO) -> bytes:
+    """The first bytes, not compressed."""
+    file.seek(0)
+    head = file.read(PROMISE_BYTES)
+    if not head.startswith(b"\x1f\x8b"):
+        return head
+    file.seek(0)
+    with gzip.GzipFile(fileobj=file) as inner:
+        return bytes(inner.read(PROMISE_BYTES))
 
 
 def _attributes(header: Dataset) -> dict[str, object]:

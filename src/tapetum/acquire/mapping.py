@@ -83,14 +83,17 @@ def read_mapping(path: Path) -> TableMapping:
     _only(tree.get("image", {}), {"modality", "body_part_examined", "site", "patient"}, "[image]")
     _only(tree.get("files", {}), {"pattern", "mask"}, "[files]")
     _only(tree.get("table", {}), {"separator", "missing"}, "[table]")
+    _words(tree)
     if tree.get("columns") and "patient" not in tree["columns"]:
         raise InvalidStudy("[columns] names no patient", hint='add patient = "<column>"')
+    observations = tuple(item for row in tree.get("observation", []) for item in _observations(row))
+    _refuse_what_identifies(tree.get("columns", {}), observations)
     return TableMapping(
         columns=tree.get("columns", {}),
         image=tree.get("image", {}),
         pattern=_pattern(tree.get("files", {}).get("pattern")),
         mask=tree.get("files", {}).get("mask", "mask"),
-        observations=tuple(item for row in tree.get("observation", []) for item in _observations(row)),
+        observations=observations,
         separator=tree.get("table", {}).get("separator", ","),
         missing=tuple(tree.get("table", {}).get("missing", MISSING)),
     )
@@ -115,12 +118,14 @@ def _observations(row: Mapping[str, Any]) -> list[MappedObservation]:
     columns = row.get("columns", [row["column"]] if "column" in row else [])
     if not columns:
         raise InvalidStudy("[[observation]] names no column", hint='add column = "<column>"')
+    if not isinstance(columns, list) or not all(isinstance(text, str) for text in (*columns, row.get("name", ""))):
+        raise InvalidStudy("[[observation]] column and name must be texts", hint="put them in quotes")
     if len(columns) > 1 and "name" in row:
         raise InvalidStudy("[[observation]] gives one name to several columns", hint="leave the name out")
     for key, allowed in (("kind", ("number", "text")), ("level", ("patient", "image"))):
         if row.get(key, allowed[0]) not in allowed:
             raise InvalidStudy(f"[[observation]] {key} is {row[key]!r}", hint=f"use one of {sorted(allowed)}")
-    code = row.get("code")
+    code = _code(row.get("code"))
     return [
         MappedObservation(
             column=column,
@@ -128,13 +133,54 @@ def _observations(row: Mapping[str, Any]) -> list[MappedObservation]:
             kind=row.get("kind", "number"),
             level=row.get("level", "patient"),
             unit=row.get("unit", "1"),
-            code=Code(code["value"], code["scheme"], code.get("meaning", "")) if code else None,
+            code=code,
         )
         for column in columns
     ]
 
 
-def _only(tree: Mapping[str, Any], allowed: set[str] | frozenset[str], place: str) -> None:
+def _code(code: Any) -> Code | None:
+    if code is None:
+        return None
+    if not isinstance(code, Mapping) or not code.get("value") or not code.get("scheme"):
+        raise InvalidStudy("[[observation]] code is not whole", hint='write { value = "...", scheme = "..." }')
+    _only(code, {"value", "scheme", "meaning"}, "[[observation]] code")
+    return Code(str(code["value"]), str(code["scheme"]), str(code.get("meaning", "")))
+
+
+def _words(tree: Mapping[str, Any]) -> None:
+    """Refuse values of another kind than the mapping needs, by their place."""
+    texts = [("columns", "each role"), ("image", "each value"), ("files", "each value")]
+    for table, what in texts:
+        if not all(isinstance(value, str) for value in tree.get(table, {}).values()):
+            raise InvalidStudy(f"[{table}] {what} must be a text", hint="put it in quotes")
+    if not isinstance(tree.get("observation", []), list):
+        raise InvalidStudy("observation is one table", hint="write [[observation]] in double brackets")
+    separator, missing = tree.get("table", {}).get("separator", ","), tree.get("table", {}).get("missing", [])
+    if not isinstance(separator, str) or len(separator) != 1:
+        raise InvalidStudy("[table] separator must be one character", hint=r'write separator = ";" or "\t"')
+    if not isinstance(missing, list) or not all(isinstance(word, str) for word in missing):
+        raise InvalidStudy("[table] missing must be a list of texts", hint='write missing = ["", "NA"]')
+
+
+def _refuse_what_identifies(columns: Mapping[str, str], observations: tuple[MappedObservation, ...]) -> None:
+    """The patient's number, the file's name and the true date are never observations; nor is a name used twice."""
+    for item in observations:
+        for role in ("patient", "file", "date", "series_instance_uid"):
+            if item.column == columns.get(role):
+                raise InvalidStudy(
+                    f"[[observation]] column {item.column!r} is the {role} of [columns]",
+                    hint="leave it out: what identifies is not stored",
+                )
+    names = [item.name for item in observations]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InvalidStudy(f"two [[observation]] are named {twice[0]!r}", hint="give each its own name")
+
+
+def _only(tree: Any, allowed: set[str] | frozenset[str], place: str) -> None:
+    if not isinstance(tree, Mapping):
+        raise InvalidStudy(f"{place} is not a table", hint="see the documentation of mapping files")
     unknown = sorted(set(tree) - set(allowed))
     if unknown:
         raise InvalidStudy(f"{place} has the unknown key {unknown[0]!r}", hint=f"use one of {sorted(allowed)}")

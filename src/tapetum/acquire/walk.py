@@ -6,26 +6,40 @@ name points outside cannot write anything; it is still refused, because the arch
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import lzma
 import os
+import posixpath
+import struct
 import tarfile
 import tempfile
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, cast
 
-from tapetum.errors import NotFound, RejectedInput
+from tapetum.errors import NotFound, RejectedInput, TapetumError
 from tapetum.formats.sniff import HEAD_BYTES, sniff
 
-__all__ = ["Limits", "Source", "total_bytes", "walk"]
+__all__ = ["Limits", "Source", "stop_if_machine_fails", "total_bytes", "walk"]
 
 SPOOL_BYTES = 8 << 20
 MAX_DEPTH = 5
+MAX_RATIO = 200
+"""By how much an archive may unfold in all: pixels shrink to a tenth or a hundredth, a bomb to a ten-thousandth."""
+# These are of this machine and not of the file: going on would quarantine every file that follows.
+MACHINE_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE})
+
+# What the readers of archives raise when they meet damaged bytes, or a password.
+DAMAGE = (
+    OSError, EOFError, RuntimeError, ValueError, struct.error, zipfile.BadZipFile, tarfile.TarError, zlib.error,
+    lzma.LZMAError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +85,25 @@ def walk(paths: list[Path], limits: Limits) -> Iterator[Source]:
         if not path.exists():
             raise NotFound("no such path", hint="check the spelling", path=path)
         root = path if path.is_dir() else path.parent
-        for file in _files(path):
+        closed: list[OSError] = []
+        for file in _files(path, closed.append):
             yield from _file(file, root, limits)
+        for error in closed:
+            yield _broken(str(error.filename), "", 0, RejectedInput("unreadable", "the folder cannot be opened"))
 
 
-def _files(path: Path) -> Iterator[Path]:
+def stop_if_machine_fails(error: BaseException) -> None:
+    """Raise TapetumError for a full disk and its like; return for whatever is the file's own fault."""
+    if isinstance(error, OSError) and error.errno in MACHINE_ERRORS:
+        hint = "make room and run the same command again; what was taken in is kept"
+        raise TapetumError("this machine cannot write or open files", hint=hint, errno=error.errno) from error
+
+
+def _files(path: Path, on_error: Callable[[OSError], object] = lambda _: None) -> Iterator[Path]:
     if not path.is_dir():
         yield path
         return
-    for folder, folders, names in os.walk(path):
+    for folder, folders, names in os.walk(path, onerror=on_error):
         folders.sort()
         yield from (Path(folder, name) for name in sorted(names))
 
@@ -89,6 +113,24 @@ def _size(file: Path) -> int:
         return file.stat().st_size
     except OSError:
         return 0
+
+
+class _Door:
+    """What one file on the disk may unfold to, and how much of that is left."""
+
+    def __init__(self, limits: Limits, on_disk: int) -> None:
+        self.limits = limits
+        self.left = max(limits.max_bytes, MAX_RATIO * on_disk)
+
+    def pass_through(self, stream: IO[bytes], spool: BinaryIO) -> None:
+        """Unfold one member. Raises RejectedInput as soon as it, or all members together, are too much."""
+        written = 0
+        while chunk := stream.read(1 << 20):
+            written += len(chunk)
+            self.left -= len(chunk)
+            if written > self.limits.max_bytes or self.left < 0:
+                raise RejectedInput("archive-bomb")
+            spool.write(chunk)
 
 
 def _file(file: Path, root: Path, limits: Limits) -> Iterator[Source]:
@@ -102,10 +144,10 @@ def _file(file: Path, root: Path, limits: Limits) -> Iterator[Source]:
         yield _broken(locator, relative, size, RejectedInput("unreadable", "the file cannot be opened"))
         return
     whole = Source(locator, relative, sniff(head, name=file.name), size, size, lambda: file.open("rb"))
-    yield from _opened(whole, limits, depth=0)
+    yield from _opened(whole, _Door(limits, size), depth=0)
 
 
-def _opened(source: Source, limits: Limits, depth: int) -> Iterator[Source]:
+def _opened(source: Source, door: _Door, depth: int) -> Iterator[Source]:
     """The source itself, or what is in it when it is an archive."""
     reader = {"zip": _zip, "tar": _tar, "gzip": _gzip}.get(source.kind)
     if reader is None:
@@ -114,43 +156,49 @@ def _opened(source: Source, limits: Limits, depth: int) -> Iterator[Source]:
     if depth >= MAX_DEPTH:
         yield _broken(source.locator, source.relative, source.on_disk, RejectedInput("archive-bomb", "nested too deep"))
         return
-    yield from reader(source, limits, depth)
+    yield from reader(source, door, depth)
     if depth == 0:  # the archive itself moves the progress, once all its members are done
         yield Source(source.locator, source.relative, "archive", 0, source.on_disk, source.open)
 
 
-def _zip(source: Source, limits: Limits, depth: int) -> Iterator[Source]:
+def _zip(source: Source, door: _Door, depth: int) -> Iterator[Source]:
     with source.open() as file:
         try:
             archive = zipfile.ZipFile(file)
             members = [member for member in archive.infolist() if not member.is_dir()]
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        except DAMAGE:
             yield _broken(source.locator, source.relative, 0, RejectedInput("broken-archive"))
             return
+        seen: Counter[str] = Counter()
         for member in members:
-            yield from _member(
-                source, member.filename, _zip_opener(archive, member), limits, depth=depth, size=member.file_size
-            )
+            if door.left < 0:
+                return
+            name = _numbered(member.filename, seen)
+            yield from _member(source, name, _zip_opener(archive, member), door, depth=depth, size=member.file_size)
 
 
 def _zip_opener(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Callable[[], IO[bytes]]:
     return lambda: archive.open(member)
 
 
-def _tar(source: Source, limits: Limits, depth: int) -> Iterator[Source]:
+def _tar(source: Source, door: _Door, depth: int) -> Iterator[Source]:
     with source.open() as file:
         try:
             # A stream reader never seeks back and holds one member; its members must be read in order, as we do.
             archive = tarfile.open(fileobj=file, mode="r|*")  # noqa: SIM115 - closed with its file
+            seen: Counter[str] = Counter()
             for member in archive:
+                if door.left < 0:
+                    return
+                name = _numbered(member.name, seen)
                 if member.issym() or member.islnk():
-                    if _escapes(member.linkname):
+                    if _escapes(_target(member)):
                         error = RejectedInput("path-traversal", "a link points outside the archive")
-                        yield _broken(f"{source.locator}!/{member.name}", member.name, 0, error)
+                        yield _broken(f"{source.locator}!/{name}", name, 0, error)
                 elif member.isfile():
                     opener = _tar_opener(archive, member)
-                    yield from _member(source, member.name, opener, limits, depth=depth, size=member.size)
-        except (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError):
+                    yield from _member(source, name, opener, door, depth=depth, size=member.size)
+        except DAMAGE:
             yield _broken(source.locator, source.relative, 0, RejectedInput("broken-archive"))
 
 
@@ -158,27 +206,27 @@ def _tar_opener(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Callable[[
     return lambda: cast(IO[bytes], archive.extractfile(member))
 
 
-def _gzip(source: Source, limits: Limits, depth: int) -> Iterator[Source]:
+def _gzip(source: Source, door: _Door, depth: int) -> Iterator[Source]:
     """A compressed tar, a NIfTI (which stays compressed) or any other single compressed file."""
     try:
         with source.open() as file, gzip.open(file) as inner:
             head = inner.read(HEAD_BYTES)
-    except (OSError, EOFError, zlib.error):
+    except DAMAGE:
         yield _broken(source.locator, source.relative, 0, RejectedInput("broken-archive"))
         return
     kind = sniff(head, name=source.relative.removesuffix(".gz"))
     if kind == "tar":
-        yield from _tar(source, limits, depth)
+        yield from _tar(source, door, depth)
     elif kind == "nifti":
         yield Source(source.locator, source.relative, "nifti", source.size_bytes, 0, source.open)
     else:
         name = PurePosixPath(source.relative).name.removesuffix(".gz")
         with source.open() as file, gzip.open(file) as inner:
-            yield from _member(source, name, lambda: cast(IO[bytes], inner), limits, depth=depth)
+            yield from _member(source, name, lambda: cast(IO[bytes], inner), door, depth=depth)
 
 
 def _member(
-    source: Source, name: str, opener: Callable[[], IO[bytes]], limits: Limits, *, depth: int, size: int = 0
+    source: Source, name: str, opener: Callable[[], IO[bytes]], door: _Door, *, depth: int, size: int = 0
 ) -> Iterator[Source]:
     """One archive member, spooled; its own error never ends the archive."""
     locator, relative = f"{source.locator}!/{name}", f"{source.relative}/{name}"
@@ -187,30 +235,22 @@ def _member(
         return
     with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as spool:
         try:
-            if size > limits.max_bytes:
+            if size > door.limits.max_bytes:
                 raise RejectedInput("archive-bomb")
             with opener() as stream:
-                _spool(stream, cast(BinaryIO, spool), limits.max_bytes)
+                door.pass_through(stream, cast(BinaryIO, spool))
         except RejectedInput as error:
             yield _broken(locator, relative, 0, error)
             return
-        except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError):
+        except DAMAGE as error:
+            stop_if_machine_fails(error)
             yield _broken(locator, relative, 0, RejectedInput("broken-archive", "a member cannot be unpacked"))
             return
         length = spool.tell()
         spool.seek(0)
         kind = sniff(spool.read(HEAD_BYTES), name=name)
         inner = Source(locator, relative, kind, length, 0, lambda: cast(BinaryIO, _Rewound(cast(BinaryIO, spool))))
-        yield from _opened(inner, limits, depth + 1)
-
-
-def _spool(stream: IO[bytes], spool: BinaryIO, max_bytes: int) -> None:
-    written = 0
-    while chunk := stream.read(1 << 20):
-        written += len(chunk)
-        if written > max_bytes:
-            raise RejectedInput("archive-bomb")
-        spool.write(chunk)
+        yield from _opened(inner, door, depth + 1)
 
 
 class _Rewound(io.RawIOBase):
@@ -249,6 +289,19 @@ class _Rewound(io.RawIOBase):
 def _escapes(name: str) -> bool:
     path = PurePosixPath(name.replace("\\", "/"))
     return path.is_absolute() or ".." in path.parts or (len(name) > 1 and name[1] == ":")
+
+
+def _target(link: tarfile.TarInfo) -> str:
+    """Where a link points, seen from the root of its archive; a link upwards that stays inside is a usual thing."""
+    if link.islnk() or link.linkname.startswith("/"):
+        return link.linkname
+    return posixpath.normpath(posixpath.join(posixpath.dirname(link.name), link.linkname))
+
+
+def _numbered(name: str, seen: Counter[str]) -> str:
+    """The name, with a number when the archive has it twice: each file has its own place in the quarantine."""
+    seen[name] += 1
+    return name if seen[name] == 1 else f"{name}~{seen[name]}"
 
 
 def _broken(locator: str, relative: str, on_disk: int, error: RejectedInput) -> Source:

@@ -21,6 +21,9 @@ FILE_NAME = "tapetum.toml"
 ENVIRONMENT_PREFIX = "TAPETUM_"
 
 
+KINDS = {int: "a whole number, 0 or more", bool: "true or false", str: "a text"}
+
+
 def _setting(default: Any, explanation: str) -> Any:
     return field(default=default, metadata={"explanation": explanation})
 
@@ -103,20 +106,26 @@ def _from_file(workspace: Path | None) -> dict[str, Any]:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidStudy(f"{FILE_NAME} cannot be read: {error}", hint="it must be a TOML file") from error
-    return {f"{table}_{name}": value for table, rows in tree.items() if isinstance(rows, dict)
-            for name, value in rows.items()}  # fmt: skip
+    loose = sorted(name for name, rows in tree.items() if not isinstance(rows, dict))
+    if loose:
+        raise InvalidStudy(f"unknown setting {loose[0]!r} ({FILE_NAME})", hint="see `tapetum config`")
+    return {f"{table}_{name}": value for table, rows in tree.items() for name, value in rows.items()}
 
 
 def _from_environment(environment: Mapping[str, str], kinds: Mapping[str, type]) -> dict[str, Any]:
     names = {f"{ENVIRONMENT_PREFIX}{name.upper()}": name for name in kinds}
+    tables = tuple({f"{ENVIRONMENT_PREFIX}{name.split('_')[0].upper()}_" for name in kinds})
+    for variable in sorted(environment):
+        if variable.startswith(tables) and variable not in names:
+            raise InvalidStudy(f"unknown setting {variable} (environment)", hint="see `tapetum config`")
     return {names[variable]: value for variable, value in environment.items() if variable in names}
 
 
 def _converted(name: str, value: Any, kind: type, origin: str) -> Any:
     if kind is bool and str(value).lower() in ("true", "1", "yes", "false", "0", "no"):
         return str(value).lower() in ("true", "1", "yes")
-    if kind is int and str(value).lstrip("-").isdigit():
+    if kind is int and str(value).isdecimal():
         return int(value)
     if kind is str and isinstance(value, str):
         return value
-    raise InvalidStudy(f"setting {_dotted(name)!r} ({origin}) must be {kind.__name__}", hint="see `tapetum config`")
+    raise InvalidStudy(f"setting {_dotted(name)!r} ({origin}) must be {KINDS[kind]}", hint="see `tapetum config`")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import tempfile
@@ -33,11 +34,13 @@ class LocalBlobs:
         part = Path(name)
         try:
             with os.fdopen(handle, "wb") as out:
+                fcntl.flock(out, fcntl.LOCK_EX)  # tells `sweep` that somebody still writes here
                 while chunk := source.read(CHUNK):
                     digest.update(chunk)
                     out.write(chunk)
             place = self._place(digest.hexdigest())
-            if not place.exists():
+            # After a power failure a blob can be shorter than it was; then it is written again.
+            if not place.exists() or place.stat().st_size != part.stat().st_size:
                 place.parent.mkdir(exist_ok=True)
                 part.chmod(0o440)
                 part.replace(place)
@@ -62,10 +65,16 @@ class LocalBlobs:
 
     def sweep(self) -> int:
         """Remove what killed runs left half written; returns how many."""
-        left = list(self._folder.glob(".new-*"))
-        for part in left:
-            part.unlink(missing_ok=True)
-        return len(left)
+        return sum(_remove_if_left(part) for part in self._folder.glob(".new-*"))
 
     def _place(self, key: str) -> Path:
         return self._folder / key[:2] / key[2:]
+
+
+def _remove_if_left(part: Path) -> bool:
+    """Remove a half-written blob unless its writer is alive: the lock of a killed process is gone."""
+    with suppress(FileNotFoundError, BlockingIOError), part.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        part.unlink(missing_ok=True)
+        return True
+    return False

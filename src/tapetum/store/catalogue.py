@@ -23,6 +23,10 @@ HEAD = "0001"
 """The newest migration; a catalogue that stands elsewhere is migrated when it is opened."""
 
 
+MAX_VARIABLES = 500
+"""Of one statement: databases allow some thousand."""
+
+
 class SqlCatalogue:
     """`ports.Catalogue` over SQLAlchemy.
 
@@ -48,7 +52,13 @@ class SqlCatalogue:
         """Those of the digests that are stored instances already."""
         column = schema.instance.c.source_digest
         with self._engine.connect() as connection:
-            return set(connection.scalars(select(column).where(column.in_(list(source_digests)))))
+            return {
+                digest
+                for start in range(0, len(source_digests), MAX_VARIABLES)
+                for digest in connection.scalars(
+                    select(column).where(column.in_(source_digests[start : start + MAX_VARIABLES]))
+                )
+            }
 
     def record(self, arrivals: Sequence[Arrival]) -> list[Arrival]:
         """Write a batch in one transaction.
@@ -57,6 +67,9 @@ class SqlCatalogue:
         the catalogue (conflicting-instance, mixed-series). The others are returned as they came.
         """
         with self._engine.begin() as connection:
+            if connection.dialect.name == "sqlite":
+                # Take the write lock before looking: two runs at once must not both find a place empty.
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
             return [self._record_one(connection, arrival) for arrival in arrivals]
 
     def _record_one(self, connection: Connection, arrival: Arrival) -> Arrival:
@@ -65,17 +78,7 @@ class SqlCatalogue:
         if arrival.outcome != "rejected":
             connection.execute(delete(schema.rejected).where(schema.rejected.c.arrived == arrival.arrived))
         elif arrival.rejected is not None:
-            row = arrival.rejected
-            connection.execute(delete(schema.rejected).where(schema.rejected.c.arrived == row.arrived))
-            connection.execute(
-                insert(schema.rejected).values(
-                    arrived=row.arrived,
-                    code=row.code,
-                    message=row.message,
-                    locator=row.locator,
-                    size_bytes=row.size_bytes,
-                )
-            )
+            _quarantine(connection, arrival.rejected)
         return arrival
 
     def series(self) -> list[Series]:
@@ -132,6 +135,17 @@ def _version(connection: Connection) -> str | None:
     if not inspect(connection).has_table("alembic_version"):
         return None
     return str(connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one())
+
+
+def _quarantine(connection: Connection, row: Rejected) -> None:
+    """Write a row of the quarantine; one that says the same already stays as it is (a seal differs every time)."""
+    table = schema.rejected
+    there = connection.execute(select(table).where(table.c.arrived == row.arrived)).mappings().one_or_none()
+    facts = {"code": row.code, "message": row.message, "size_bytes": row.size_bytes}
+    if there is None:
+        connection.execute(insert(table).values(arrived=row.arrived, locator=row.locator, **facts))
+    elif any(there[name] != value for name, value in facts.items()):
+        connection.execute(update(table).where(table.c.arrived == row.arrived).values(locator=row.locator, **facts))
 
 
 def _place(connection: Connection, arrival: Arrival, new: Instance) -> Arrival:

@@ -50,7 +50,7 @@ class ObservationTable:
         frame = pl.DataFrame(rows, schema=OBSERVATION_SCHEMA, orient="row")
         digest = hashlib.sha256(frame.hash_rows(seed=1).to_numpy().tobytes()).hexdigest()[:24]
         parts = sorted(self._folder.glob("*.parquet"))
-        if any(part.stem.endswith(digest) for part in parts):
+        if self._has_last_word(parts, digest, frame):
             return len(rows)
         number = int(parts[-1].stem.split("-")[0]) + 1 if parts else 0
         place = self._folder / f"{number:08d}-{digest}.parquet"
@@ -58,6 +58,14 @@ class ObservationTable:
         frame.write_parquet(part, compression="zstd")
         part.replace(place)
         return len(rows)
+
+    def _has_last_word(self, parts: list[Path], digest: str, frame: pl.DataFrame) -> bool:
+        """Whether the same batch was written before and no later part says otherwise about one of its keys."""
+        same = [index for index, part in enumerate(parts) if part.stem.endswith(digest)]
+        if not same:
+            return False
+        later = (pl.read_parquet(part, columns=KEY) for part in parts[same[-1] + 1 :])
+        return all(frame.join(part, on=KEY, how="semi").is_empty() for part in later)
 
     def read(self) -> pl.DataFrame:
         """All rows that count, ordered by their key."""
