@@ -17,7 +17,6 @@ import subprocess
 import sys
 import tarfile
 import time
-import warnings
 from collections import defaultdict
 from pathlib import Path
 
@@ -55,7 +54,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder.resolve()
-    warnings.filterwarnings("ignore", module="pydicom")  # odd values that devices wrote
     started = time.monotonic()
     downloads = folder / "downloads"
     heading("Real images, through the package registries")

@@ -7,7 +7,6 @@ some inputs in the quarantine, 4 a validation gate failed, 5 permission or conse
 from __future__ import annotations
 
 import sys
-import warnings
 
 from cyclopts import App, CycloptsError
 
@@ -57,8 +56,6 @@ app.command(study)
 
 def main() -> None:
     """Run the command line and exit with its status."""
-    # pydicom warns of every odd value that a device wrote; what matters of it becomes a rejection or a notice.
-    warnings.filterwarnings("ignore", module="pydicom")
     try:
         sys.exit(app(exit_on_error=False, result_action="return_value") or 0)
     except CycloptsError:

@@ -11,6 +11,7 @@ from tapetum.describe import RECIPES
 from tapetum.errors import TapetumError
 from tapetum.model import Code, Feature, Image, Instance, Observation, Region, Series
 from tapetum.ports import BlobStore
+from tapetum.protect import silence_parsers
 
 __all__ = [
     "BATCH_ROWS",
@@ -124,6 +125,7 @@ class Describe:
 
 def load_image(task: Task, blobs: BlobStore) -> Image:
     """The series of a task in the unified standard."""
+    silence_parsers()  # a worker process has no workspace that did it
     return standardise.to_image(task.series, task.instances, blobs.open)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -29,7 +30,7 @@ class StudyRun:
     result: StudyResult
     report: Path
     model: Path
-    folder: Path = field(repr=False)
+    folder: Path
 
 
 def run_study(
@@ -67,6 +68,7 @@ def run_study(
         quality=_quality(workspace, images),
         intake=_intake(workspace),
     )
+    (folder / "result.json").write_text(json.dumps(result.to_json(), indent=1, ensure_ascii=False), encoding="utf-8")
     return StudyRun(result, page, predict.save(model, result, folder / "model"), folder)
 
 

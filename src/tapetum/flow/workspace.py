@@ -19,7 +19,7 @@ from tapetum.errors import InvalidStudy, NotFound
 from tapetum.flow import stages
 from tapetum.model import Image, Region, Series
 from tapetum.ports import Engine
-from tapetum.protect import KEY_BYTES, Pseudonymiser
+from tapetum.protect import KEY_BYTES, Pseudonymiser, silence_parsers
 from tapetum.settings import Settings
 from tapetum.store import LocalBlobs, ObservationTable, ProcessEngine, SerialEngine, SqlCatalogue
 
@@ -33,7 +33,6 @@ SERIES_SCHEMA = {
 """The columns that `Workspace.series` always has; header attributes come behind them."""
 
 SERIAL_BELOW = 8
-"""Fewer items than this are done in this process: starting workers costs more than it gains."""
 
 
 class Workspace:
@@ -50,9 +49,12 @@ class Workspace:
     """
 
     def __init__(self, folder: str | Path, **flags: Any) -> None:
+        silence_parsers()
         self.folder = Path(folder)
         if not (self.folder / settings.FILE_NAME).exists():
             raise NotFound("no workspace here", hint="make one with `tapetum init DIR`", folder=self.folder)
+        # Fewer items than this are done in this process: starting workers costs more than it gains.
+        self.serial_below = SERIAL_BELOW
         self.settings: Settings = settings.load(self.folder, flags=flags)
         self.names = Pseudonymiser(_read_key(self.folder / self.settings.protect_key_file))
         self.blobs = LocalBlobs(self.folder / "blobs")
@@ -167,7 +169,7 @@ class Workspace:
         masks = self._masks()
         tasks = (self._task(series, masks) for series in todo)
         tally = stages.StageTally(name, total=len(images), skipped=len(images) - len(todo))
-        engine: Engine = SerialEngine() if len(todo) < SERIAL_BELOW else ProcessEngine(self._workers())
+        engine: Engine = SerialEngine() if len(todo) < self.serial_below else ProcessEngine(self._workers())
         batch: list[Any] = []
         try:
             for _, rows in engine.map(stage, tasks):

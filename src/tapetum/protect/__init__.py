@@ -3,6 +3,7 @@
 from tapetum.protect.deidentify import deidentify, may_show_identity, patient_of, survivors
 from tapetum.protect.identity import identifiers, mentions, mentions_bytes, words_of
 from tapetum.protect.pseudonym import KEY_BYTES, Pseudonymiser
+from tapetum.protect.silence import silence_parsers
 
 __all__ = [
     "KEY_BYTES",
@@ -13,6 +14,7 @@ __all__ = [
     "mentions",
     "mentions_bytes",
     "patient_of",
+    "silence_parsers",
     "survivors",
     "words_of",
 ]

@@ -1,0 +1,81 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tapetum.errors import LeakageFound, NotFound
+from tapetum.flow import Workspace
+from tapetum.flow.predictions import predict_paths
+from tapetum.flow.studies import run_study
+from tapetum.testing import dicom_series, to_bytes
+
+
+@pytest.fixture
+def study(pictures: Path) -> Path:
+    path = pictures.parent / "study.toml"
+    path.write_text(path.read_text() + '\n[data]\npaths = ["pictures"]\nmapping = "mapping.toml"\n')
+    return path
+
+
+def test_one_file_leads_from_pictures_to_report_and_model(workspace: Workspace, study: Path) -> None:
+    finished = run_study(workspace, study)
+    assert finished.result.test is not None
+    assert finished.result.test.metrics["roc_auc"].value > 0.7
+    page = finished.report.read_text()
+    assert "Red or not" in page
+    assert "not a certified medical device" in page.lower()
+    assert "Person" not in page
+    assert (finished.model / "card.json").exists()
+    assert json.loads((finished.folder / "result.json").read_text())["chosen"] == finished.result.chosen
+
+
+def test_the_same_study_twice_gives_the_same_figures(workspace: Workspace, study: Path) -> None:
+    first, second = run_study(workspace, study).result, run_study(workspace, study).result
+    assert first.predictions == second.predictions
+    assert first.lineage["data_digest"] == second.lineage["data_digest"]
+
+
+def test_one_picture_under_two_patients_is_refused_by_name(workspace: Workspace, study: Path) -> None:
+    table = study.parent / "pictures" / "spots.csv"
+    (study.parent / "pictures" / "copy.png").write_bytes((study.parent / "pictures" / "0.png").read_bytes())
+    table.write_text(table.read_text() + "Somebody else,copy.png,N,red\n")
+    with pytest.raises(LeakageFound) as caught:
+        run_study(workspace, study)
+    assert caught.value.code == "leakage-identical-image"
+
+
+def test_new_pictures_get_a_probability_and_strange_ones_an_abstention(
+    workspace: Workspace, study: Path, tmp_path: Path, spot: Callable[..., None]
+) -> None:
+    model = run_study(workspace, study).model
+    new = tmp_path / "new"
+    new.mkdir()
+    spot(new / "a_red.png", red=True, seed=1001)
+    spot(new / "b_brown.png", red=False, seed=1002)
+    (new / "c_text.png").write_text("no picture")
+    red, brown, text = predict_paths(model, [new])
+    assert red.files[0].endswith("a_red.png")
+    assert red.risk is not None
+    assert brown.risk is not None
+    assert red.risk.probability is not None
+    assert brown.risk.probability is not None
+    assert red.risk.probability > brown.risk.probability
+    assert red.risk.awaits_signature
+    assert text.rejected == "unknown-format"
+
+
+def test_an_image_of_another_modality_is_not_judged(workspace: Workspace, study: Path, tmp_path: Path) -> None:
+    model = run_study(workspace, study).model
+    for number, item in enumerate(dicom_series(slices=3)):
+        (tmp_path / f"{number}.dcm").write_bytes(to_bytes(item))
+    (row,) = predict_paths(model, [tmp_path / f"{number}.dcm" for number in range(3)])
+    assert row.risk is not None
+    assert row.risk.probability is None
+    assert "other-modality" in [reason.code for reason in row.risk.abstentions]
+    assert len(row.files) == 3
+
+
+def test_a_model_that_is_not_there_is_not_found(tmp_path: Path) -> None:
+    with pytest.raises(NotFound):
+        predict_paths(tmp_path / "nothing", [tmp_path])

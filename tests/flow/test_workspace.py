@@ -1,0 +1,126 @@
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tapetum.errors import InvalidStudy, NotFound
+from tapetum.flow import Workspace
+from tapetum.testing import dicom_series, to_bytes
+
+
+def write(folder: Path, objects: list) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, item in enumerate(objects):
+        (folder / f"{number}").write_bytes(to_bytes(item))
+    return folder
+
+
+def test_a_new_workspace_has_a_key_only_its_owner_reads_and_explained_settings(tmp_path: Path) -> None:
+    workspace = Workspace.create(tmp_path / "hospital")
+    key = workspace.folder / "key"
+    assert key.stat().st_mode & 0o077 == 0
+    assert len(bytes.fromhex(key.read_text().strip())) == 32
+    assert "acquire" in (workspace.folder / "tapetum.toml").read_text()
+
+
+def test_making_a_workspace_again_keeps_the_key(tmp_path: Path) -> None:
+    first = Workspace.create(tmp_path / "hospital")
+    assert Workspace.create(tmp_path / "hospital").names.patient("1") == first.names.patient("1")
+
+
+def test_a_folder_that_holds_something_else_is_no_place_for_a_workspace(tmp_path: Path) -> None:
+    (tmp_path / "thesis.doc").write_text("mine")
+    with pytest.raises(InvalidStudy) as caught:
+        Workspace.create(tmp_path)
+    assert caught.value.hint
+
+
+def test_a_folder_that_is_no_workspace_is_not_opened(tmp_path: Path) -> None:
+    with pytest.raises(NotFound) as caught:
+        Workspace(tmp_path)
+    assert "tapetum init" in caught.value.hint
+
+
+def test_a_lost_key_is_said_and_not_replaced(workspace: Workspace) -> None:
+    (workspace.folder / "key").unlink()
+    with pytest.raises(NotFound) as caught:
+        Workspace(workspace.folder)
+    assert "backup" in caught.value.hint
+    assert not (workspace.folder / "key").exists()
+
+
+def test_a_dicom_series_becomes_an_image_in_hounsfield_units(workspace: Workspace, tmp_path: Path) -> None:
+    tally = workspace.acquire([write(tmp_path / "ct", dicom_series(slices=5, spacing_mm=(2.5, 0.8, 0.8)))])
+    assert tally.outcomes["stored"] == 5
+    (row,) = workspace.series().to_dicts()
+    image = workspace.image(row["series_instance_uid"])
+    assert image.axes == "zyx"
+    assert image.quantity.unit == "[hnsf'U]"
+    assert image.geometry is not None
+    assert np.allclose(image.geometry.spacing_mm, (2.5, 0.8, 0.8))
+
+
+def test_an_unknown_series_is_not_found(workspace: Workspace) -> None:
+    with pytest.raises(NotFound):
+        workspace.image("1.2.3")
+
+
+def test_stages_run_once_and_take_up_what_is_new(workspace: Workspace, tmp_path: Path) -> None:
+    workspace.acquire([write(tmp_path / "a", dicom_series(slices=4))])
+    assert workspace.describe("radiomics").done == 1
+    again = workspace.describe("radiomics")
+    assert (again.done, again.skipped) == (0, 1)
+    workspace.acquire([write(tmp_path / "b", dicom_series(slices=4, patient_id="PAT-2"))])
+    more = workspace.describe("radiomics")
+    assert (more.done, more.skipped) == (1, 1)
+
+
+def test_quality_is_measured_and_a_missing_slice_is_noted(workspace: Workspace, tmp_path: Path) -> None:
+    slices = dicom_series(slices=6)
+    workspace.acquire([write(tmp_path / "gap", [*slices[:3], *slices[4:]])])
+    workspace.standardise()
+    rows = workspace.observations()
+    assert "missing-slice" in rows.filter(pl.col("name") == "notice")["region"].to_list()
+    assert len(rows.filter(pl.col("name").str.starts_with("quality_")))
+
+
+def test_an_unknown_recipe_is_refused_with_the_known_ones(workspace: Workspace) -> None:
+    with pytest.raises(InvalidStudy) as caught:
+        workspace.describe("horoscope")
+    assert "radiomics" in caught.value.hint
+
+
+def test_a_series_that_cannot_be_built_is_counted_and_the_others_are_described(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    workspace.acquire([write(tmp_path / "good", dicom_series(slices=4, patient_id="PAT-1"))])
+    (kept,) = workspace.series()["series_instance_uid"]
+    workspace.acquire([write(tmp_path / "bad", dicom_series(slices=1, patient_id="PAT-9"))])
+    (rotten,) = (s for s in workspace.catalogue.series() if s.series_instance_uid != kept)
+    blob = workspace.catalogue.instances(rotten.series_instance_uid)[0].blob
+    place = workspace.folder / "blobs" / blob[:2] / blob[2:]
+    place.chmod(0o600)
+    place.write_bytes(place.read_bytes()[:600])
+    tally = workspace.describe("radiomics")
+    assert (tally.done, tally.failed) == (2, 1)
+    assert len(workspace.observations().filter(pl.col("name") == "stat_mean")) == 1
+
+
+def test_the_same_stage_gives_the_same_rows_in_process_and_in_workers(tmp_path: Path) -> None:
+    folders = [
+        write(tmp_path / f"in{n}", dicom_series(slices=3, patient_id=f"P{n}", rows=8, columns=8)) for n in range(9)
+    ]
+    frames = []
+    key = None
+    for name, below in (("serial", 100), ("workers", 1)):
+        workspace = Workspace.create(tmp_path / name, compute_workers=2)
+        key = key or (workspace.folder / "key").read_text()
+        (workspace.folder / "key").chmod(0o600)
+        (workspace.folder / "key").write_text(key)
+        workspace = Workspace(tmp_path / name, compute_workers=2)
+        workspace.serial_below = below
+        workspace.acquire(folders)
+        workspace.standardise()
+        frames.append(workspace.observations())
+    assert frames[0].equals(frames[1])
