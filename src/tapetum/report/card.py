@@ -1,0 +1,114 @@
+"""The model card: what the model is for, what it was made from, how good it is, and where it ends.
+
+The study file's table ``[card]`` says what only people know (``intended_use``, ``users``, ``population``,
+``limitations``, ``out_of_scope``, ``contact``); the rest follows from the result.  Start reading at `card`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tapetum.learn.result import Performance, StudyResult
+from tapetum.report.plates import chosen_performance, parts
+from tapetum.report.wording import count, metric, performance_sentence, plain
+
+__all__ = ["card", "headline", "limitations", "table"]
+
+FEW = 100
+"""Events, and units without, below which a validation is uncertain (Collins, Ogundimu and Altman 2016)."""
+
+SILENT = "The study file does not say."
+
+
+def card(result: StudyResult) -> list[tuple[str, list[str]]]:
+    """Heading and sentences of each entry of the model card, in the order of reading."""
+    told = table(result.study, "card")
+    people = parts(result)
+    scores = [
+        f"{part.label}: "
+        + ", ".join(f"{label} {metric(part.performance, name)}" for name, label in SCORES.items())
+        + "."
+        for part in people
+    ]
+    return [
+        ("Intended use", _told(told, "intended_use") or [SILENT]),
+        ("Users", _told(told, "users") or [SILENT]),
+        ("Population", _told(told, "population") or [SILENT]),
+        ("Data", _data(result)),
+        ("Performance", scores or ["No performance was estimated."]),
+        ("Limitations", _told(told, "limitations") + limitations(result)),
+        ("Out of scope", [*_told(told, "out_of_scope"), OUT_OF_SCOPE]),
+        ("Contact", _told(told, "contact") or [SILENT]),
+    ]
+
+
+SCORES = {"roc_auc": "ROC-AUC", "sensitivity": "sensitivity", "specificity": "specificity"}
+
+OUT_OF_SCOPE = (
+    "Decisions about patients without a clinician; images of another modality or of a kind that the development set "
+    "did not hold, for which the model abstains."
+)
+
+
+def limitations(result: StudyResult) -> list[str]:
+    """What the numbers themselves say against the model, one sentence each."""
+    found = []
+    if result.test is None:
+        found.append("There is no test set: every figure comes from cross-validation on the development set.")
+    people = parts(result)
+    if not people:
+        return [*found, "No performance was estimated for the chosen model."]
+    main = people[0].performance
+    fewest = min(main.events, main.n - main.events)
+    if fewest < FEW:
+        found.append(
+            f"The figures rest on {count(main.events)} units with the outcome and {count(main.n - main.events)} "
+            f"without; fewer than {FEW} of either make them uncertain."
+        )
+    sites = {row.site for row in result.predictions if row.site}
+    if len(sites) < 2:
+        found.append("The data come from one site, or no site is named: how it does elsewhere is not known.")
+    return found + _calibration_limits(main)
+
+
+def table(tree: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A table of the study file, empty when it is absent or something else."""
+    found = tree.get(name)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _calibration_limits(performance: Performance) -> list[str]:
+    slope = performance.metrics.get("calibration_slope")
+    if slope is None or not (slope.high < 1 or slope.low > 1):
+        return []
+    way = "too extreme" if slope.high < 1 else "too cautious"
+    return [f"Its probabilities are {way} (calibration slope {plain(slope.value)}, and the interval leaves out 1)."]
+
+
+def _data(result: StudyResult) -> list[str]:
+    sentences = []
+    development = chosen_performance(result)
+    for label, performance in (("Development", development), ("Test", result.test)):
+        if performance is not None:
+            sentences.append(
+                f"{label}: {count(performance.n)} units of {count(performance.patients)} patients, "
+                f"{count(performance.events)} with the outcome."
+            )
+    sites = sorted({row.site for row in result.predictions if row.site})
+    if sites:
+        sentences.append(f"Sites: {', '.join(sites)}.")
+    return sentences or ["The result does not say."]
+
+
+def _told(told: Mapping[str, Any], key: str) -> list[str]:
+    value = told.get(key, [])
+    return [str(item) for item in value] if isinstance(value, list | tuple) else [str(value)]
+
+
+def headline(result: StudyResult) -> str:
+    """The main result in one sentence."""
+    people = parts(result)
+    if not people:
+        return "No performance was estimated for the chosen model."
+    return performance_sentence(people[0].performance, unseen=result.test is not None)

@@ -1,0 +1,197 @@
+"""The report of one study as one self-contained page. Start reading at `render`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from tapetum.learn.result import StudyResult
+from tapetum.report import wording
+from tapetum.report.card import card, headline
+from tapetum.report.montage import MontageTile, data_uri, grouped
+from tapetum.report.plates import Plate, chosen_performance, main_part, parts, plates
+from tapetum.report.tables import BAR, confusion, intake_rows, prediction_rows, quality_rows
+from tapetum.report.tripod import answers
+
+__all__ = ["ENVIRONMENT", "render", "write"]
+
+LINEAGE = ("data_digest", "settings", "versions", "seed", "started_at", "seconds")
+FIRST_PREDICTIONS, MOST_PREDICTIONS = 50, 2000
+
+SECTIONS = {
+    "summary": "Summary",
+    "cohort": "Cohort",
+    "images": "Images",
+    "candidates": "Candidate models",
+    "performance": "Performance",
+    "threshold": "Threshold",
+    "sites": "Sites",
+    "features": "Features that matter",
+    "predictions": "Predictions",
+    "card": "Model card",
+    "guards": "Guards",
+    "lineage": "Lineage",
+    "study-file": "Study file",
+}
+"""The places of a page that an item of TRIPOD+AI can point to, and their headings."""
+
+ENVIRONMENT = Environment(
+    loader=PackageLoader("tapetum.report"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+ENVIRONMENT.filters |= {
+    "count": wording.count,
+    "percent": wording.percent,
+    "fraction": wording.fraction,
+    "loss": lambda estimate: wording.with_interval(estimate, wording.small),
+    "readable": lambda name: str(name).replace("_", " "),
+    "inline": lambda plate: Markup(plate.inline),  # noqa: S704 - our own SVG, in which every text is escaped
+    "data_uri": data_uri,
+    "pretty": lambda tree: json.dumps(tree, indent=2, ensure_ascii=False, default=str),
+}
+ENVIRONMENT.globals |= {"metric": wording.metric, "METRICS": wording.METRICS, "BAR": BAR, "SECTIONS": SECTIONS}
+
+
+def render(
+    result: StudyResult,
+    *,
+    montage: Sequence[MontageTile] = (),
+    quality: pl.DataFrame | None = None,
+    intake: Mapping[str, int] | None = None,
+    title: str = "",
+) -> str:
+    """Draw the report of one study as HTML that needs nothing but itself.
+
+    Parameters
+    ----------
+    result : what the study found.
+    montage : images to show; `montage.choose` names the predictions worth a look.
+    quality : one row an image, one column a measure of its quality; summarised, not listed.
+    intake : files by how they ended: ``stored``, ``duplicate``, and each rejection code.
+    title : heading of the page; the study's name when empty.
+
+    Returns
+    -------
+    A whole HTML document, also well-formed XML: styles, figures and images are inside, there are no scripts, and the
+    same arguments give the same bytes.
+    """
+    return _page(result, plates(result), montage=montage, quality=quality, intake=intake, title=title)
+
+
+def write(
+    result: StudyResult,
+    folder: Path,
+    *,
+    montage: Sequence[MontageTile] = (),
+    quality: pl.DataFrame | None = None,
+    intake: Mapping[str, int] | None = None,
+    title: str = "",
+) -> Path:
+    """Write the page and its parts into ``folder`` (made when absent) and return the page's path.
+
+    ``report.html``; ``predictions.csv`` with every prediction; ``figures/`` with each figure as SVG, as PNG (except
+    the flow diagram) and its numbers as CSV. Files of the same names are replaced. See `render` for the arguments.
+    """
+    drawn = plates(result)
+    figures = folder / "figures"
+    figures.mkdir(parents=True, exist_ok=True)
+    for plate in drawn.values():
+        (figures / f"{plate.name}.svg").write_text(plate.svg, encoding="utf-8")
+        plate.numbers.write_csv(figures / f"{plate.name}.csv")
+        if plate.png is not None:
+            (figures / f"{plate.name}.png").write_bytes(plate.png)
+    _predictions_table(result).write_csv(folder / "predictions.csv")
+    page = folder / "report.html"
+    text = _page(result, drawn, montage=montage, quality=quality, intake=intake, title=title)
+    page.write_text(text, encoding="utf-8")
+    return page
+
+
+def _page(
+    result: StudyResult,
+    drawn: Mapping[str, Plate],
+    *,
+    montage: Sequence[MontageTile],
+    quality: pl.DataFrame | None,
+    intake: Mapping[str, int] | None,
+    title: str,
+) -> str:
+    people = parts(result)
+    chosen = next((item for item in result.candidates if item.name == result.chosen), None)
+    name = title or str(result.study.get("name") or result.study.get("title") or "Study")
+    threshold = people[0].performance.threshold if people else None
+    context: dict[str, Any] = {
+        "title": name,
+        "question": str(result.study.get("question") or ""),
+        "headline": headline(result),
+        "result": result,
+        "lineage": {key: result.lineage.get(key) for key in LINEAGE},
+        "plates": drawn,
+        "parts": people,
+        "main": people[0] if people else None,
+        "threshold": threshold,
+        "missing_candidates": _missing_candidates(result),
+        "by_site": chosen.by_site if chosen else {},
+        "confusion": confusion(result),
+        "quality": quality_rows(quality) if quality is not None else [],
+        "quality_height": quality.height if quality is not None else 0,
+        "intake": intake_rows(intake) if intake else [],
+        "montage": grouped(montage, threshold=threshold),
+        "predictions": prediction_rows(result, most=MOST_PREDICTIONS),
+        "first": FIRST_PREDICTIONS,
+        "main_part": main_part(result),
+        "card": card(result),
+        "tripod": answers(result.study, sections=_sections(result, drawn, quality)),
+    }
+    return ENVIRONMENT.get_template("report.html").render(context)
+
+
+def _sections(result: StudyResult, drawn: Mapping[str, Plate], quality: pl.DataFrame | None) -> set[str]:
+    """What the page really holds, in the words of `tripod`."""
+    study = result.study
+    present = {
+        "question": bool(study.get("question")),
+        "cohort": bool(result.flow),
+        "quality": quality is not None,
+        "candidates": bool(result.candidates),
+        "performance": chosen_performance(result) is not None or result.test is not None,
+        "threshold": bool(result.threshold_rule),
+        "sites": "sites" in drawn,
+        "features": bool(result.importance),
+        "predictions": bool(result.predictions),
+        "guards": bool(result.checks),
+        "lineage": bool(result.lineage),
+        "outcome": bool(study.get("outcome")),
+        "study-file": bool(study.get("features")),
+        "use": bool(study.get("card")),
+    }
+    return {"summary", "card"} | {name for name, there in present.items() if there}
+
+
+def _missing_candidates(result: StudyResult) -> list[str]:
+    """Models that the study file asks for and the result does not have."""
+    asked = result.study.get("models", [])
+    if not isinstance(asked, list | tuple | Mapping):
+        return []
+    names = [item.get("name", "") if isinstance(item, Mapping) else str(item) for item in asked]
+    return [name for name in names if name and name not in {item.name for item in result.candidates}]
+
+
+def _predictions_table(result: StudyResult) -> pl.DataFrame:
+    columns = ("patient_key", "unit", "part", "probability", "low", "high", "outcome", "site")
+    return pl.DataFrame(
+        [tuple(getattr(row, name) for name in columns) for row in result.predictions],
+        schema={name: pl.Float64 if name in ("probability", "low", "high") else None for name in columns}
+        if result.predictions
+        else dict.fromkeys(columns, pl.String),
+        orient="row",
+    )

@@ -1,0 +1,203 @@
+"""The figures of one study, each with its words and its numbers. Start reading at `plates`.
+
+A figure that cannot be drawn is not in the dictionary; the page says so where it would have stood.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+from matplotlib.figure import Figure
+
+from tapetum.learn.result import Performance, StudyResult
+from tapetum.report import drawing, figures, flowchart
+from tapetum.report.figures import Part, Row
+from tapetum.report.wording import fraction, metric, percent, small
+
+__all__ = ["Plate", "chosen_performance", "main_part", "parts", "plates"]
+
+HALF, WHOLE = 4.7, 8.4  # inches: half and all of the page's width at the type size of its tables
+MOST_ROWS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Plate:
+    """One figure: ``alt`` says what is to be seen, ``numbers`` holds what was drawn, one row a point."""
+
+    name: str
+    alt: str
+    svg: str
+    png: bytes | None
+    numbers: pl.DataFrame
+
+    @property
+    def inline(self) -> str:
+        """The figure as an element of the page."""
+        return drawing.inline(self.svg, name=self.name, alt=self.alt)
+
+
+def chosen_performance(result: StudyResult) -> Performance | None:
+    """The chosen candidate's performance in cross-validation; None when the result does not list it."""
+    return next((item.performance for item in result.candidates if item.name == result.chosen), None)
+
+
+def parts(result: StudyResult) -> list[Part]:
+    """The sets of people that have a performance, the most trustworthy first: test set, then cross-validation."""
+    both = (("Test set", result.test), ("Cross-validation", chosen_performance(result)))
+    return [Part(label, performance) for label, performance in both if performance is not None]
+
+
+def main_part(result: StudyResult) -> str:
+    """The part of `Prediction` that the main figures show: ``test`` when there is a test set, else ``cv``."""
+    return "test" if result.test is not None else "cv"
+
+
+def plates(result: StudyResult) -> dict[str, Plate]:
+    """Every figure that this result has numbers for, by name."""
+    people = parts(result)
+    makers: list[Callable[[], Plate | None]] = [
+        lambda: _flow(result),
+        lambda: _candidates(result),
+        lambda: _curves("roc", people, ("false_positive_rate", "true_positive_rate")),
+        lambda: _curves("pr", people, ("recall", "precision")),
+        lambda: _calibration(result, people),
+        lambda: _decision(people),
+        lambda: _sites(result),
+        lambda: _features(result),
+    ]
+    with drawing.style():
+        made = [maker() for maker in makers]
+    return {plate.name: plate for plate in made if plate is not None}
+
+
+def _plate(name: str, alt: str, figure: Figure, numbers: pl.DataFrame) -> Plate:
+    return Plate(name, alt, drawing.svg(figure), drawing.png(figure), numbers)
+
+
+def _flow(result: StudyResult) -> Plate | None:
+    if not result.flow:
+        return None
+    rows = [
+        {"step": step.label, "patients": step.patients, "units": step.units, "events": step.events} | loss
+        for step in result.flow
+        for loss in [{"dropped": None, "why": None}]
+        + [{"dropped": number, "why": why} for why, number in step.dropped.items()]
+    ]
+    alt = flowchart.describe_flow(result.flow)
+    return Plate("flow", alt, flowchart.flowchart(result.flow), None, pl.DataFrame(rows, infer_schema_length=None))
+
+
+def _curves(name: str, people: Sequence[Part], columns: tuple[str, str]) -> Plate | None:
+    drawn = [part for part in people if getattr(part.performance, name)]
+    if not drawn:
+        return None
+    figure = Figure(figsize=(HALF, HALF))
+    {"roc": figures.roc, "pr": figures.precision_recall}[name](drawn, ax=figure.subplots())
+    title, area = {"roc": ("ROC curve", "roc_auc"), "pr": ("Precision-recall curve", "pr_auc")}[name]
+    areas = "; ".join(f"{part.label}: area {metric(part.performance, area)}" for part in drawn)
+    return _plate(name, f"{title}. {areas}.", figure, _stacked(drawn, name, columns))
+
+
+def _calibration(result: StudyResult, people: Sequence[Part]) -> Plate | None:
+    drawn = [part for part in people if part.performance.calibration]
+    if not drawn:
+        return None
+    figure = Figure(figsize=(HALF, 6.0))
+    above, below = figure.subplots(2, 1, height_ratios=[4.4, 1.2], sharex=True)
+    figures.calibration(drawn, ax=above)
+    above.tick_params(axis="x", labelbottom=False)
+    shown = [row for row in result.predictions if row.part == main_part(result)]
+    figures.histogram(shown, threshold=people[0].performance.threshold, ax=below)
+    words = "; ".join(
+        f"{part.label}: slope {metric(part.performance, 'calibration_slope')}, "
+        f"intercept {metric(part.performance, 'calibration_intercept')}"
+        for part in drawn
+    )
+    columns = ("mean_predicted", "observed_fraction", "low", "high", "n")
+    alt = f"Calibration in groups, above a histogram of the predictions. {words}."
+    return _plate("calibration", alt, figure, _stacked(drawn, "calibration", columns))
+
+
+def _decision(people: Sequence[Part]) -> Plate | None:
+    drawn = next((part for part in people if part.performance.decision), None)
+    if drawn is None:
+        return None
+    figure = Figure(figsize=(HALF, 6.0))
+    figures.decision(drawn, ax=figure.subplots())
+    best = [row[0] for row in drawn.performance.decision if row[1] > max(row[2], 0.0)]
+    reach = (
+        f"the model is above both between {percent(min(best))} and {percent(max(best))}"
+        if best
+        else "the model is nowhere above both"
+    )
+    columns = ("threshold", "net_benefit_model", "net_benefit_treat_all")
+    alt = f"Decision curve of the {drawn.label.lower()} beside treating everybody and nobody: {reach}."
+    return _plate("decision", alt, figure, _stacked([drawn], "decision", columns))
+
+
+def _candidates(result: StudyResult) -> Plate | None:
+    rows = [
+        Row(_readable(item.name), item.performance.metrics["roc_auc"], main=item.name == result.chosen)
+        for item in result.candidates
+        if "roc_auc" in item.performance.metrics
+    ]
+    return _forest("candidates", "ROC-AUC of the candidates in nested cross-validation", rows)
+
+
+def _sites(result: StudyResult) -> Plate | None:
+    by_site: Mapping[str, Performance] = next((i.by_site for i in result.candidates if i.name == result.chosen), {})
+    rows = [
+        Row(f"{site}  ({performance.events}/{performance.n})", performance.metrics["roc_auc"])
+        for site, performance in by_site.items()
+        if "roc_auc" in performance.metrics
+    ]
+    everybody = chosen_performance(result)
+    if rows and everybody is not None and "roc_auc" in everybody.metrics:
+        rows.append(Row(f"All  ({everybody.events}/{everybody.n})", everybody.metrics["roc_auc"], main=True))
+    return _forest("sites", "ROC-AUC at each site while it was held out (events/units)", rows)
+
+
+def _features(result: StudyResult) -> Plate | None:
+    known = [item for item in result.importance if math.isfinite(item.loss.value)]
+    ranked = sorted(known, key=lambda item: -item.loss.value)
+    if not ranked:
+        return None
+    rows = [Row(_readable(item.name), item.loss) for item in ranked[:MOST_ROWS]]
+    figure = Figure(figsize=(WHOLE, 0.75 + 0.31 * len(rows)))
+    figures.forest(rows, reference=0.0, xlabel="Loss of ROC-AUC when shuffled", ax=figure.subplots(), writer=small)
+    numbers = pl.DataFrame(
+        [(i.name, i.code, i.loss.value, i.loss.low, i.loss.high) for i in ranked],
+        schema=["feature", "code", "loss", "low", "high"],
+        orient="row",
+    )
+    first = ", ".join(f"{_readable(i.name)} {small(i.loss.value)}" for i in ranked[:3])
+    return _plate("features", f"Permutation importance. Largest losses: {first}.", figure, numbers)
+
+
+def _forest(name: str, title: str, rows: Sequence[Row]) -> Plate | None:
+    if not rows:
+        return None
+    figure = Figure(figsize=(WHOLE, 0.75 + 0.31 * len(rows)))
+    figures.forest(rows, reference=0.5, xlabel="ROC-AUC", ax=figure.subplots(), ceiling=1.01)
+    numbers = pl.DataFrame(
+        [(row.label, row.estimate.value, row.estimate.low, row.estimate.high) for row in rows],
+        schema=["name", "roc_auc", "low", "high"],
+        orient="row",
+    )
+    words = "; ".join(
+        f"{row.label} {fraction(row.estimate.value) if math.isfinite(row.estimate.value) else 'not estimable'}"
+        for row in rows
+    )
+    return _plate(name, f"{title}: {words}.", figure, numbers)
+
+
+def _stacked(people: Sequence[Part], curve: str, columns: Sequence[str]) -> pl.DataFrame:
+    rows = [(part.label, *row[: len(columns)]) for part in people for row in getattr(part.performance, curve)]
+    return pl.DataFrame(rows, schema=["part", *columns], orient="row", infer_schema_length=None)
+
+
+def _readable(name: str) -> str:
+    return name.replace("_", " ")

@@ -1,0 +1,165 @@
+"""The tables of a report: counts at the threshold, predictions with their bars, quality, intake.
+
+Start reading at `confusion`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from tapetum.errors import REJECTIONS
+from tapetum.learn.result import Performance, Prediction, StudyResult
+from tapetum.report.plates import main_part, parts
+from tapetum.report.wording import NOTHING, count, fraction
+
+__all__ = ["Confusion", "IntakeRow", "PredictionRow", "confusion", "intake_rows", "prediction_rows", "quality_rows"]
+
+BAR = 120  # CSS pixels from probability 0 to 1
+FIRST_WORDS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Confusion:
+    """Units by outcome and by the side of the threshold on which their probability lies; at it counts as above."""
+
+    true_positive: int
+    false_positive: int
+    false_negative: int
+    true_negative: int
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionRow:
+    """One line of the table of predictions, in words, and where its bar begins and ends (CSS pixels)."""
+
+    patient: str
+    unit: str
+    site: str
+    part: str
+    probability: str
+    interval: str
+    outcome: str
+    verdict: str
+    event: bool
+    bar: tuple[float, float, float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeRow:
+    """How many files ended in one way, and what to do about those that were refused."""
+
+    code: str
+    files: int
+    hint: str
+
+
+def confusion(result: StudyResult) -> Confusion | None:
+    """Counts of the main part at its threshold.
+
+    None when the predictions of that part are not the units of its performance, or do not give its sensitivity and
+    specificity: a table that contradicts the figures beside it would be worse than none.
+    """
+    people = parts(result)
+    if not people:
+        return None
+    performance = people[0].performance
+    rows = [row for row in result.predictions if row.part == main_part(result) and math.isfinite(row.probability)]
+    cells = Counter((bool(row.outcome), row.probability >= performance.threshold) for row in rows)
+    table = Confusion(cells[True, True], cells[False, True], cells[True, False], cells[False, False])
+    return table if len(rows) == performance.n and _agrees(table, performance) else None
+
+
+def prediction_rows(result: StudyResult, *, most: int) -> list[PredictionRow]:
+    """At most ``most`` predictions, the test set first, highest probability first; those that abstained last."""
+    people = parts(result)
+    threshold = people[0].performance.threshold if people else math.nan
+    short = shortest_unique([row.patient_key for row in result.predictions])
+    ranked = sorted(
+        result.predictions,
+        key=lambda row: (row.part != "test", -row.probability if math.isfinite(row.probability) else math.inf),
+    )
+    return [_prediction(row, threshold, short) for row in ranked[:most]]
+
+
+def shortest_unique(keys: Sequence[str], *, least: int = 8) -> dict[str, str]:
+    """Each key cut to the shortest length at which all of them still differ.
+
+    >>> shortest_unique(["a" * 20, "a" * 9 + "b" * 11])
+    {'aaaaaaaaaaaaaaaaaaaa': 'aaaaaaaaaa', 'aaaaaaaaabbbbbbbbbbb': 'aaaaaaaaab'}
+    """
+    different = set(keys)
+    longest = max((len(key) for key in different), default=least)
+    length = next(
+        (size for size in range(least, longest) if len({key[:size] for key in different}) == len(different)), longest
+    )
+    return {key: key[:length] for key in keys}
+
+
+def quality_rows(quality: pl.DataFrame) -> list[tuple[str, str, str, str, str]]:
+    """Name, median, 5th to 95th percentile, range and missing values of each column of numbers; counts of words.
+
+    A column of words that differs in every row is a name of that row and is left out.
+    """
+    rows = []
+    for name in quality.columns:
+        column = quality[name]
+        present = column.drop_nulls()
+        if column.dtype.is_numeric():
+            present = present.cast(pl.Float64)
+            present = present.filter(present.is_finite())
+            missing = count(quality.height - len(present))
+            if present.is_empty():
+                rows.append((name, "none", "", "", missing))
+                continue
+            at = [present.quantile(q, "linear") for q in (0.5, 0.05, 0.95, 0, 1)]
+            middle, low, high, least, most = (f"{value:.3g}".replace("-", "−") for value in at if value is not None)
+            rows.append((name, middle, f"{low} to {high}", f"{least} to {most}", missing))
+        elif present.len() and (present.n_unique() < quality.height or quality.height == 1):
+            words = Counter(str(value) for value in present).most_common()
+            said = ", ".join(f"{word} {count(n)}" for word, n in words[:FIRST_WORDS])
+            more = f" and {len(words) - FIRST_WORDS} more" if len(words) > FIRST_WORDS else ""
+            rows.append((name, "", said + more, "", count(quality.height - len(present))))
+    return rows
+
+
+def intake_rows(intake: Mapping[str, int]) -> list[IntakeRow]:
+    """Stored, duplicate, then the codes of the quarantine from the most frequent on, each with its hint."""
+    first = {"stored": "kept, de-identified", "duplicate": "the same bytes had arrived before; nothing was added"}
+    rows = [IntakeRow(name, intake[name], hint) for name, hint in first.items() if name in intake]
+    refused = sorted(((code, n) for code, n in intake.items() if code not in first), key=lambda item: -item[1])
+    return rows + [IntakeRow(code, files, REJECTIONS.get(code, "")) for code, files in refused]
+
+
+def _agrees(table: Confusion, performance: Performance) -> bool:
+    pairs = (
+        ("sensitivity", table.true_positive, table.true_positive + table.false_negative),
+        ("specificity", table.true_negative, table.true_negative + table.false_positive),
+    )
+    return all(
+        abs(performance.metrics[name].value - part / whole) < 0.005
+        for name, part, whole in pairs
+        if whole and name in performance.metrics
+    )
+
+
+def _prediction(row: Prediction, threshold: float, short: Mapping[str, str]) -> PredictionRow:
+    told = math.isfinite(row.probability)
+    banded = told and math.isfinite(row.low) and math.isfinite(row.high)
+    right = (row.probability >= threshold) == bool(row.outcome)
+    return PredictionRow(
+        patient=short[row.patient_key],
+        unit=row.unit,
+        site=row.site,
+        part={"cv": "cross-validation", "test": "test"}.get(row.part, row.part),
+        probability=fraction(row.probability) if told else NOTHING,
+        interval=f"{fraction(row.low)} to {fraction(row.high)}" if banded else "none",
+        outcome="yes" if row.outcome else "no",
+        verdict="abstained" if not told else ("agrees" if right else "differs") if math.isfinite(threshold) else "",
+        event=bool(row.outcome),
+        bar=(BAR * row.low, BAR * row.probability, BAR * row.high) if banded else None,
+    )

@@ -1,0 +1,148 @@
+"""How figures are written: ``.84``, ``(.75 to .92)``, ``81 %``; never more digits than the data carry.
+
+In: floats and `Estimate`.  Out: short strings.  Start reading at `with_interval`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+from tapetum.learn.result import Estimate, Performance
+
+__all__ = [
+    "METRICS",
+    "THIN",
+    "Writer",
+    "count",
+    "fraction",
+    "metric",
+    "percent",
+    "performance_sentence",
+    "plain",
+    "small",
+    "with_interval",
+]
+
+Writer = Callable[[float], str]
+
+THIN = "\u202f"  # narrow no-break space: "95 %" and "1 101" never break over a line
+NOTHING = "not estimable"
+
+
+def fraction(value: float) -> str:
+    """A number whose size cannot exceed 1, without its leading zero.
+
+    A value that would round to a bound it does not reach is written as a comparison: .998 is not 1.
+
+    >>> fraction(0.8412), fraction(-0.021), fraction(0.998), fraction(1.0), fraction(0.0)
+    ('.84', '−.02', '>.99', '1.00', '.00')
+    """
+    if 0.995 <= value < 1:
+        return ">.99"
+    if 0 < value < 0.005:
+        return "<.01"
+    text = f"{abs(value):.2f}".removeprefix("0")
+    return f"−{text}" if value < 0 and text != ".00" else text
+
+
+def small(value: float) -> str:
+    """As `fraction`, with a third digit: for losses and differences.
+
+    >>> small(0.0312), small(-0.004)
+    ('.031', '−.004')
+    """
+    text = f"{abs(value):.3f}".removeprefix("0")
+    return f"−{text}" if value < 0 and text != ".000" else text
+
+
+def plain(value: float) -> str:
+    """A number that may exceed 1, with two digits and a true minus sign.
+
+    >>> plain(0.92), plain(-0.1)
+    ('0.92', '−0.10')
+    """
+    text = f"{abs(value):.2f}"
+    return f"−{text}" if value < 0 and text != "0.00" else text
+
+
+def percent(value: float) -> str:
+    """A proportion in whole per cent; comparisons at the bounds as in `fraction`.
+
+    >>> [percent(x).replace(THIN, " ") for x in (0.814, 0.997, 0.002, 1.0)]
+    ['81 %', '>99 %', '<1 %', '100 %']
+    """
+    if 0.995 <= value < 1:
+        text = ">99"
+    elif 0 < value < 0.005:
+        text = "<1"
+    else:
+        text = f"{100 * value:.0f}"
+    return f"{text}{THIN}%"
+
+
+def count(value: int) -> str:
+    """A count, thousands apart.
+
+    >>> count(160861).replace(THIN, " ")
+    '160 861'
+    """
+    return f"{value:,}".replace(",", THIN)
+
+
+def with_interval(estimate: Estimate | None, writer: Writer = fraction) -> str:
+    """``.84 (.75 to .92)``; a figure that does not exist is called *not estimable*, never left out.
+
+    >>> with_interval(Estimate(0.8412, 0.75, 0.92))
+    '.84 (.75 to .92)'
+    >>> with_interval(Estimate(0.85, 0.72, 0.98), percent).replace(THIN, " ")
+    '85 % (72 to 98 %)'
+    >>> with_interval(Estimate(float("nan"), 0.0, 1.0))
+    'not estimable'
+    """
+    if estimate is None or not math.isfinite(estimate.value):
+        return NOTHING
+    if not (math.isfinite(estimate.low) and math.isfinite(estimate.high)):
+        return f"{writer(estimate.value)} (no interval)"
+    low = writer(estimate.low).removesuffix(f"{THIN}%")
+    return f"{writer(estimate.value)} ({low} to {writer(estimate.high)})"
+
+
+METRICS: Mapping[str, tuple[str, Writer]] = {
+    "roc_auc": ("ROC-AUC", fraction),
+    "pr_auc": ("PR-AUC", fraction),
+    "brier": ("Brier score", small),
+    "calibration_slope": ("Calibration slope", plain),
+    "calibration_intercept": ("Calibration intercept", plain),
+    "sensitivity": ("Sensitivity", percent),
+    "specificity": ("Specificity", percent),
+    "ppv": ("Positive predictive value", percent),
+    "npv": ("Negative predictive value", percent),
+}
+"""The metrics of a `Performance`, in the order of the report: what they are called, how they are written."""
+
+
+def metric(performance: Performance, name: str) -> str:
+    """One metric with its interval, written as its kind is written."""
+    return with_interval(performance.metrics.get(name), METRICS[name][1])
+
+
+def performance_sentence(performance: Performance, *, unseen: bool) -> str:
+    """The main result in one plain sentence.
+
+    ``unseen`` says whether the people were kept out of development altogether (the test set) or predicted in turn
+    (cross-validation).
+    """
+    people = f"{count(performance.patients)} patient{'' if performance.patients == 1 else 's'}"
+    where = (
+        f"On {people} that the model had never seen"
+        if unseen
+        else f"In nested cross-validation on {people}, each predicted by models that had not seen them"
+    )
+    auc = performance.metrics.get("roc_auc")
+    if auc is None or not math.isfinite(auc.value):
+        return f"{where}, ROC-AUC could not be estimated."
+    if not (math.isfinite(auc.low) and math.isfinite(auc.high)):
+        return f"{where}, ROC-AUC was {fraction(auc.value)} (no interval)."
+    interval = f"95{THIN}% interval {fraction(auc.low)} to {fraction(auc.high)}"
+    return f"{where}, ROC-AUC was {fraction(auc.value)} ({interval})."
