@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import io
+from datetime import date
+
+import pytest
+
+from tapetum.acquire import TableMapping
+from tapetum.acquire.clinical import Manifest, TableRow, read_table, shifted_date
+from tapetum.acquire.mapping import MappedObservation
+from tapetum.errors import RejectedInput
+from tapetum.protect import Pseudonymiser
+
+NAMES = Pseudonymiser(bytes(range(32)))
+MAPPING = TableMapping(
+    columns={"patient": "id", "date": "visit"},
+    observations=(MappedObservation("age", "age"), MappedObservation("note", "note", kind="text")),
+)
+
+
+def rows_of(text: str | bytes, mapping: TableMapping = MAPPING) -> list[TableRow | RejectedInput]:
+    data = text if isinstance(text, bytes) else text.encode()
+    return list(read_table(io.BytesIO(data), mapping, NAMES, "digest"))
+
+
+def test_a_row_becomes_observations_of_a_pseudonym_at_a_shifted_date() -> None:
+    (row,) = rows_of("\ufeffid,visit,age,note\nMRN7734512,2020-03-01,61,well\n")
+    assert isinstance(row, TableRow)
+    key = NAMES.patient("MRN7734512")
+    assert [(item.patient_key, item.value, item.text) for item in row.patient] == [(key, 61, None), (key, None, "well")]
+    moved = date.fromisoformat(row.patient[0].effective_at)
+    assert 30 <= (date(2020, 3, 1) - moved).days <= 3650
+    assert "MRN7734512" not in repr(row.patient)
+
+
+@pytest.mark.parametrize(
+    ("row", "column_or_word"),
+    [
+        (",2020-01-01,1,x", "patient"),
+        ("p1,01.02.2020,1,x", "date"),
+        ("p1,0001-01-01,1,x", "date"),
+        ("p1,2020-13-01,1,x", "date"),
+        ("p1,2020-01-01,old,x", "age"),
+        ("p1,2020-01-01,inf,x", "age"),
+        ("p1,2020-01-01,1_0,x", "age"),
+    ],
+)
+def test_a_bad_row_is_refused_alone_by_number_and_column_and_never_by_value(row: str, column_or_word: str) -> None:
+    first, bad, last = rows_of(f"id,visit,age,note\na1,,1,\n{row}\na2,,2,\n")
+    assert isinstance(first, TableRow)
+    assert isinstance(last, TableRow)
+    assert isinstance(bad, RejectedInput)
+    assert (bad.code, bad.context["row"]) == ("invalid-row", 3)
+    assert column_or_word in str(bad)
+    assert not any(value in str(bad) for value in ("old", "01.02", "1_0"))
+
+
+def test_a_text_that_names_the_patient_is_refused() -> None:
+    (row,) = rows_of("id,visit,age,note\nMRN7734512,,61,see 7734512\n")
+    assert isinstance(row, RejectedInput)
+    assert row.code == "identifier-survived"
+
+
+def test_missing_values_make_no_observation() -> None:
+    (row,) = rows_of("id,visit,age,note\np1,,NA,\n")
+    assert isinstance(row, TableRow)
+    assert row.patient == []
+
+
+@pytest.mark.parametrize("data", ["id,age\np1,1\n", "", b"\xff\xfe\x00bad", "id,visit,age,note\n" + "x" * 200_000])
+def test_a_table_that_is_none_is_refused_whole(data: str | bytes) -> None:
+    with pytest.raises(RejectedInput) as caught:
+        rows_of(data)
+    assert caught.value.code == "invalid-row"
+
+
+def test_short_and_long_rows_are_read_by_their_columns() -> None:
+    short, long = rows_of("id,visit,age,note\np1\np2,,5,x,surplus\n")
+    assert isinstance(short, TableRow)
+    assert isinstance(long, TableRow)
+    assert (short.patient, long.patient[0].value) == ([], 5)
+
+
+def test_dates_keep_their_intervals_and_an_empty_one_stays_empty() -> None:
+    first, second = (date.fromisoformat(shifted_date(day, "P-1", NAMES)) for day in ("20200101", "2020-01-31T10:00"))
+    assert (second - first).days == 30
+    assert shifted_date("", "P-1", NAMES) == ""
+
+
+def test_a_file_is_found_by_any_end_of_its_path() -> None:
+    manifest = Manifest()
+    row = TableRow({"patient": "p1", "file": "a/1.png"}, [], [])
+    assert manifest.add(row)
+    assert manifest.find("in/a/1.png") is row
+    assert manifest.find("in/b/1.png") is None
+
+
+def test_two_rows_about_one_file_add_up_unless_they_contradict_each_other() -> None:
+    manifest = Manifest()
+    assert manifest.add(TableRow({"patient": "p1", "file": "1.png"}, [], []))
+    assert manifest.add(TableRow({"patient": "p1", "file": "1.png"}, [], []))
+    assert not manifest.add(TableRow({"patient": "p2", "file": "1.png"}, [], []))
