@@ -19,6 +19,7 @@ app = App(
     name="tapetum",
     help="A hospital's imaging archive, used a second time. For research; not a certified medical device.",
     version=__version__,
+    suppress_keyboard_interrupt=False,
 )
 study = App(name="study", help="Run a study from its file, and look at what it found.")
 COMMANDS = {
@@ -57,7 +58,7 @@ app.command(study)
 def main() -> None:
     """Run the command line and exit with its status."""
     try:
-        sys.exit(app(exit_on_error=False, result_action="return_value") or 0)
+        sys.exit(app(sys.argv[1:], exit_on_error=False, result_action="return_value") or 0)
     except CycloptsError:
         sys.exit(2)  # cyclopts has printed what was wrong
     except TapetumError as error:

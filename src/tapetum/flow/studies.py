@@ -20,7 +20,7 @@ from tapetum.report import MontageTile
 
 __all__ = ["OnStudy", "StudyRun", "run_study"]
 
-OnStudy = Callable[[str, int, int], object]
+OnStudy = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,170 @@
+"""The commands as a person types them: what is printed where, and how they exit."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tapetum.cli import COMMANDS, main
+from tapetum.testing import dicom_series, to_bytes
+
+
+class Ran:
+    """Exit status and what was printed."""
+
+    def __init__(self, status: int, out: str, err: str) -> None:
+        self.status, self.out, self.err = status, out, err
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Call the command line in this process."""
+
+    def call(*words: object) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["tapetum", *map(str, words)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            main()
+        printed = capsys.readouterr()
+        return Ran(int(caught.value.code or 0), printed.out, printed.err)
+
+    return call
+
+
+@pytest.fixture
+def hospital(run, tmp_path: Path) -> Path:
+    assert run("init", tmp_path / "hospital").status == 0
+    return tmp_path / "hospital"
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Path:
+    """Three good slices and one damaged file."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    for number, item in enumerate(dicom_series(slices=3, patient_name="Doe^Jane", patient_id="4711")):
+        (folder / f"Jane_Doe_{number}").write_bytes(to_bytes(item))
+    (folder / "empty.dcm").touch()
+    return folder
+
+
+def test_acquire_says_how_each_file_ended_and_exits_with_3_when_some_are_quarantined(run, hospital, disk) -> None:
+    ran = run("acquire", disk, "-w", hospital, "--json")
+    assert ran.status == 3
+    tally = json.loads(ran.out)
+    assert (tally["stored"], tally["rejected_by_code"]) == (3, {"empty-file": 1})
+    assert "tapetum quarantine" in ran.err
+
+
+def test_acquire_of_good_files_exits_with_0_and_twice_changes_nothing(run, hospital, disk) -> None:
+    (disk / "empty.dcm").unlink()
+    assert run("acquire", disk, "-w", hospital).status == 0
+    again = json.loads(run("acquire", disk, "-w", hospital, "--json").out)
+    assert (again["stored"], again["duplicate"]) == (0, 3)
+
+
+def test_no_name_is_printed_or_listed_but_the_quarantine_shows_its_owner_where_the_file_is(run, hospital, disk) -> None:
+    (disk / "Jane_Doe_0").write_bytes(b"")
+    first = run("acquire", disk, "-w", hospital)
+    listed = run("series", "-w", hospital, "--json")
+    for text in (first.out, first.err, listed.out):
+        assert "Doe" not in text
+        assert "4711" not in text
+    rows = json.loads(run("quarantine", "-w", hospital, "--json").out)
+    assert any(row["file"].endswith("Jane_Doe_0") for row in rows)
+
+
+def test_quarantine_can_be_narrowed_to_one_code(run, hospital, disk) -> None:
+    run("acquire", disk, "-w", hospital)
+    assert json.loads(run("quarantine", "-w", hospital, "--code", "truncated", "--json").out) == []
+    assert len(json.loads(run("quarantine", "-w", hospital, "--code", "empty-file", "--json").out)) == 1
+
+
+def test_standardise_and_describe_count_what_they_did(run, hospital, disk) -> None:
+    run("acquire", disk, "-w", hospital)
+    assert json.loads(run("standardise", "-w", hospital, "--json").out)["done"] == 1
+    assert json.loads(run("describe", "radiomics", "--modality", "CT", "-w", hospital, "--json").out)["done"] == 1
+
+
+def test_config_prints_every_value_with_its_origin(run, hospital, monkeypatch) -> None:
+    monkeypatch.setenv("TAPETUM_COMPUTE_WORKERS", "1")
+    (hospital / "tapetum.toml").write_text('[acquire]\nsite = "North"\n')
+    rows = {row["setting"]: row for row in json.loads(run("config", "-w", hospital, "--json").out)}
+    assert (rows["acquire.site"]["value"], rows["acquire.site"]["origin"]) == ("North", "tapetum.toml")
+    assert (rows["compute.workers"]["value"], rows["compute.workers"]["origin"]) == (1, "environment")
+    assert rows["acquire.max_pixels"]["origin"] == "default"
+
+
+def test_the_workspace_is_found_from_the_environment_and_from_a_folder_inside_it(run, hospital, monkeypatch) -> None:
+    monkeypatch.setenv("TAPETUM_WORKSPACE", str(hospital))
+    assert run("series").status == 0
+    monkeypatch.delenv("TAPETUM_WORKSPACE")
+    monkeypatch.chdir(hospital / "blobs")
+    assert run("series").status == 0
+
+
+def test_an_error_is_one_line_with_code_and_hint(run, tmp_path) -> None:
+    ran = run("series", "-w", tmp_path / "nowhere")
+    assert ran.status == 1
+    assert ran.err.startswith("error[not-found]:")
+    assert "tapetum init" in ran.err
+
+
+def test_a_wrong_word_is_a_usage_error(run) -> None:
+    assert run("nonsense").status == 2
+    assert run("acquire", "--nonsense").status == 2
+
+
+def test_a_wrong_study_file_is_a_usage_error_that_names_the_key(run, tmp_path) -> None:
+    (tmp_path / "study.toml").write_text('[study]\nname = "A"\nquestion = "?"\n[outcom]\n')
+    ran = run("study", "check", tmp_path / "study.toml")
+    assert ran.status == 2
+    assert "outcome" in ran.err
+
+
+def test_a_mapping_that_names_no_patient_is_refused(run, hospital, disk, tmp_path) -> None:
+    (tmp_path / "mapping.toml").write_text('[columns]\nfile = "file"\n')
+    ran = run("acquire", disk, "--mapping", tmp_path / "mapping.toml", "-w", hospital)
+    assert ran.status == 2
+    assert "patient" in ran.err
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_the_help_of_every_command_has_a_sentence_and_an_example(run, command: str) -> None:
+    ran = run(command, "--help")
+    assert ran.status == 0
+    assert "Example:" in ran.out
+
+
+def test_the_help_loads_no_heavy_library() -> None:
+    code = "import sys, tapetum.cli; print([m for m in ('numpy', 'polars', 'sklearn', 'numba') if m in sys.modules])"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
+
+
+def test_ctrl_c_stops_acquire_with_130_and_the_next_run_goes_on(hospital: Path, tmp_path: Path) -> None:
+    many = tmp_path / "many"
+    many.mkdir()
+    for patient in range(60):
+        for number, item in enumerate(dicom_series(slices=5, rows=64, columns=64, patient_id=f"P{patient}")):
+            (many / f"{patient}-{number}").write_bytes(to_bytes(item))
+    command = [sys.executable, "-m", "tapetum", "acquire", str(many), "-w", str(hospital), "--json"]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ})
+    deadline = time.monotonic() + 60
+    while not any((hospital / "blobs").glob("??/*")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    running.send_signal(signal.SIGINT)
+    _, talk = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "go on" in talk
+    finished = subprocess.run(command, capture_output=True, text=True, check=True)
+    tally = json.loads(finished.stdout)
+    assert tally["stored"] + tally["duplicate"] == 300
+    assert tally["duplicate"] > 0
