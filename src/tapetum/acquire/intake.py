@@ -101,7 +101,7 @@ class Intake:
         _refuse_what_is_no_image(found)
         if may_show_identity(found.header) and not self._policy.allow_burned_in:
             raise RejectedInput("burned-in-text")
-        if mentions_bytes(found.codec_head, identifiers(found.header)):
+        if found.codec_head and mentions_bytes(found.codec_head, identifiers(found.header)):
             raise RejectedInput("identifier-survived", "a comment in the compressed pixels names the patient")
         header = deidentify(found.header, self._names)
         with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as spool:
