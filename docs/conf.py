@@ -17,6 +17,7 @@ author = "the tapetum contributors"
 project_copyright = "the tapetum contributors, Apache-2.0"
 version = release = tapetum.__version__
 language = "en"
+smartquotes_action = "qe"  # two hyphens begin an option of a command
 
 extensions = [
     "myst_parser",
@@ -37,7 +38,6 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
-autodoc_default_options = {"members": True, "no-value": True}
 python_display_short_literal_types = True
 python_maximum_signature_line_length = 88
 viewcode_line_numbers = True

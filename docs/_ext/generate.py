@@ -17,6 +17,7 @@ from typing import Any, get_type_hints
 
 import numpy as np
 from sphinx.application import Sphinx
+from sphinx.pycode import ModuleAnalyzer
 
 import tapetum
 from tapetum import cli, errors, settings
@@ -28,6 +29,7 @@ from tapetum.model import Image, Quantity
 DOCS = Path(__file__).parents[1]
 GENERATED = DOCS / "reference" / "generated"
 NOT_IN_API = ("tapetum.cli", "tapetum.store.migrations")
+LONGEST_VALUE = 200
 KINDS = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false"}
 
 
@@ -44,13 +46,14 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 def commands_page() -> str:
     """What ``tapetum --help`` and the help of each command say."""
     text = cli.app.generate_docs(output_format="markdown")
-    body = text[text.index("## tapetum ") :]
+    body = re.sub(r"Example: (tapetum .+)", r"Example: `\1`", text[text.index("## tapetum ") :])
     return f"# Commands\n\n{inspect.getdoc(cli)}\n\n{body}"
 
 
 def errors_page() -> str:
     """Every error and every code of the quarantine."""
     kinds = [thing for name in errors.__all__ if isinstance(thing := getattr(errors, name), type)]
+    kinds.sort(key=lambda kind: (len(kind.__mro__), kind.exit_status))  # the base first
     tree = [[f"`{kind.__name__}`", _codes(kind), str(kind.exit_status), _first_line(kind)] for kind in kinds]
     rejections = [[f"`{code}`", hint] for code, hint in errors.REJECTIONS.items()]
     return (
@@ -166,15 +169,21 @@ def _module(name: str) -> list[str]:
     module = importlib.import_module(name)
     public = list(getattr(module, "__all__", []))
     package = hasattr(module, "__path__")
-    own = [n for n in public if getattr(getattr(module, n), "__module__", "" if package else name) == name]
-    borrowed = [
-        f":py:obj:`~{getattr(module, n).__module__}.{n}`"
-        for n in public
-        if n not in own and package and hasattr(getattr(module, n), "__module__")
-    ]
-    members = f"   :members: {', '.join(own)}" if own else "   :no-members:"
+    explained = {n for _, n in ModuleAnalyzer.for_module(name).find_attr_docs()}
+    homes = {n: _home(getattr(module, n), name if n in explained else "") for n in public}
+    own = [n for n, home in homes.items() if home == name]
+    borrowed = [f":py:obj:`~{home}.{n}`" for n, home in homes.items() if package and home not in ("", name)]
+    large = [n for n in own if len(repr(getattr(module, n))) > LONGEST_VALUE]
+    shown = ", ".join(n for n in own if n not in large)
+    members = f"   :members: {shown}" if shown else "   :no-members:"
+    data = [line for n in large for line in (f".. autodata:: {name}.{n}", "   :no-value:", "")]
     exports = [f"Import from here: {', '.join(borrowed)}.", ""] if borrowed else []
-    return [f".. automodule:: {name}", members, "", *exports]
+    return [f".. automodule:: {name}", members, "", *data, *exports]
+
+
+def _home(thing: object, otherwise: str) -> str:
+    """The module that defines a class or function; a constant does not know."""
+    return str(getattr(thing, "__module__", otherwise)) if hasattr(thing, "__name__") else otherwise
 
 
 def _codes(kind: type[errors.TapetumError]) -> str:

@@ -2,7 +2,7 @@
 From a table to a validated model
 =================================
 
-Three hundred made-up people, whose risk follows from two of their six laboratory values.
+A thousand made-up people, whose risk follows from two of their six laboratory values.
 A study file says what is asked; nested cross-validation by patient and one look at people
 put aside say how well it can be answered.
 """
@@ -22,14 +22,14 @@ folder = Path(tempfile.mkdtemp())
 (folder / "data").mkdir()
 rng = np.random.default_rng(7)
 names = [f"value_{letter}" for letter in "abcdef"]
-values = rng.normal(size=(300, 6))
-risk = 1 / (1 + np.exp(-(1.4 * values[:, 0] - 1.0 * values[:, 3] - 0.6)))
-ill = rng.random(300) < risk
+values = rng.normal(size=(1000, 6))
+risk = 1 / (1 + np.exp(-(1.4 * values[:, 0] - 1.1 * values[:, 3] - 0.6)))
+ill = rng.random(1000) < risk
 with (folder / "data" / "people.csv").open("w", newline="") as out:
     writer = csv.writer(out)
     writer.writerow(["person", "ill", *names])
     writer.writerows(
-        [i, "yes" if ill[i] else "no", *values[i].round(4)] for i in range(300)
+        [i, "yes" if ill[i] else "no", *values[i].round(4)] for i in range(1000)
     )
 
 (folder / "mapping.toml").write_text(f"""
@@ -81,8 +81,13 @@ threshold = "youden"
 
 # %%
 # Run it. The same call also writes a report with all of this and more, and the packaged
-# model.
-finished = run_study(Workspace.create(folder / "workspace"), folder / "study.toml")
+# model. The key of a workspace is random and secret; this one is public, so that the page
+# stays the same.
+(folder / "public.key").write_text("00" * 32)
+workspace = Workspace.create(
+    folder / "workspace", protect_key_file=str(folder / "public.key")
+)
+finished = run_study(workspace, folder / "study.toml")
 result = finished.result
 
 
