@@ -80,20 +80,22 @@ def test_a_grey_or_unscaled_picture_is_refused(array: np.ndarray, axes: str) -> 
 
 @pytest.mark.slow
 def test_the_numbers_carry_referable_retinopathy_in_patients_not_seen(shared_data) -> None:
-    # 150 of the 394 photographs, to keep it to minutes; all of them reach an AUC of 0.94
+    # every third patient, to keep it to two minutes; all 394 photographs reach an AUC of 0.94
     folder = shared_data("fundus_dr")
     with (folder / "labels.csv").open(newline="") as table:
-        rows = list(csv.DictReader(table))[:150]
+        rows = list(csv.DictReader(table))
+    third = set(sorted({row["patient"] for row in rows})[::3])
+    rows = [row for row in rows if row["patient"] in third]
     referable = np.array([row["icdr_grade"] not in ("0", "1") for row in rows])
     patients = [row["patient"] for row in rows]
     numbers = []
     for row in rows:
         pixels = np.asarray(Picture.open(folder / "images" / row["file"]).convert("RGB"))
         numbers.append([f.value for f in describe(Image(pixels, "yxc", Quantity("colour", "1"), modality="OP"))])
-    table_ = np.array(numbers)
-    assert np.isfinite(table_).all()
+    measured = np.array(numbers)
+    assert np.isfinite(measured).all()
     risk = np.zeros(len(rows))
-    for train, test in StratifiedGroupKFold(5, shuffle=True, random_state=0).split(table_, referable, patients):
+    for train, test in StratifiedGroupKFold(5, shuffle=True, random_state=0).split(measured, referable, patients):
         trees = ExtraTreesClassifier(300, min_samples_leaf=3, max_features=0.3, random_state=0)
-        risk[test] = trees.fit(table_[train], referable[train]).predict_proba(table_[test])[:, 1]
+        risk[test] = trees.fit(measured[train], referable[train]).predict_proba(measured[test])[:, 1]
     assert roc_auc_score(referable, risk) > 0.85
