@@ -24,7 +24,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 MIGRATIONS = SOURCE / "store" / "migrations"
 
 # Import names of distributions whose names differ.
-IMPORTED_AS = {"pillow": "PIL", "scikit-image": "skimage", "scikit-learn": "sklearn", "simpleitk": "SimpleITK"}
+IMPORTED_AS = {"pillow": "PIL", "scikit-image": "skimage", "scikit-learn": "sklearn"}
 
 TESTED_ELSEWHERE = {
     "cli": "all commands are run together, as a user would: tests/cli",
@@ -195,8 +195,26 @@ def test_nothing_is_left_to_do_and_no_machine_is_named() -> None:
 
 def test_every_dependency_of_the_core_is_imported_somewhere() -> None:
     imported = {name.split(".")[0] for path in FILES for name in _imports(path)}
-    names = [re.match(r"[\w-]+", requirement)[0].lower() for requirement in PROJECT["project"]["dependencies"]]  # type: ignore[index]
-    assert not [name for name in names if IMPORTED_AS.get(name, name) not in imported]
+    assert not [name for name in dependencies() if IMPORTED_AS.get(name, name) not in imported]
+
+
+def test_nothing_is_imported_that_is_not_declared() -> None:
+    declared = {IMPORTED_AS.get(name, name) for name in dependencies()}
+    # Contract tests in tapetum.testing are for people who have pytest.
+    files = [path for path in FILES if SOURCE / "testing" not in path.parents]
+    imported = {name.split(".")[0] for path in files for name in _imports(path)}
+    assert not imported - declared - sys.stdlib_module_names - {"tapetum"}
+
+
+def test_the_decision_on_dependencies_names_each_of_them() -> None:
+    (page,) = (ROOT / "docs" / "decisions").glob("*-dependencies.md")
+    text = page.read_text(encoding="utf-8").lower()
+    assert not [name for name in dependencies() if name not in text]
+
+
+def dependencies() -> list[str]:
+    """Names of what the core installs."""
+    return [re.split(r"[^\w-]", requirement)[0].lower() for requirement in PROJECT["project"]["dependencies"]]
 
 
 def _imports(path: Path) -> Iterator[str]:
