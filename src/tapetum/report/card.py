@@ -1,7 +1,7 @@
 """The model card: what the model is for, what it was made from, how good it is, and where it ends.
 
-The study file's table ``[card]`` says what only people know (``intended_use``, ``users``, ``population``,
-``limitations``, ``out_of_scope``, ``contact``); the rest follows from the result.  Start reading at `card`.
+The study file's table ``[study]`` says what only people know (``intended_use``, ``data_sources``, ``limitations``);
+the rest follows from the result.  Start reading at `card`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SILENT = "The study file does not say."
 
 def card(result: StudyResult) -> list[tuple[str, list[str]]]:
     """Heading and sentences of each entry of the model card, in the order of reading."""
-    told = table(result.study, "card")
+    told = table(result.study, "study")
     people = parts(result)
     scores = [
         f"{part.label}: "
@@ -33,13 +33,10 @@ def card(result: StudyResult) -> list[tuple[str, list[str]]]:
     ]
     return [
         ("Intended use", _told(told, "intended_use") or [SILENT]),
-        ("Users", _told(told, "users") or [SILENT]),
-        ("Population", _told(told, "population") or [SILENT]),
-        ("Data", _data(result)),
+        ("Data", _told(told, "data_sources") + _data(result)),
         ("Performance", scores or ["No performance was estimated."]),
         ("Limitations", _told(told, "limitations") + limitations(result)),
-        ("Out of scope", [*_told(told, "out_of_scope"), OUT_OF_SCOPE]),
-        ("Contact", _told(told, "contact") or [SILENT]),
+        ("Out of scope", [OUT_OF_SCOPE]),
     ]
 
 
@@ -98,11 +95,13 @@ def _data(result: StudyResult) -> list[str]:
     sites = sorted({row.site for row in result.predictions if row.site})
     if sites:
         sentences.append(f"Sites: {', '.join(sites)}.")
+    if table(result.study, "validation").get("final_fit") == "everyone":
+        sentences.append("After the test the packaged model was fitted again on everyone; the figures are of before.")
     return sentences or ["The result does not say."]
 
 
 def _told(told: Mapping[str, Any], key: str) -> list[str]:
-    value = told.get(key, [])
+    value = told.get(key) or []
     return [str(item) for item in value] if isinstance(value, list | tuple) else [str(value)]
 
 

@@ -54,7 +54,7 @@ def describe_flow(steps: Sequence[FlowStep]) -> str:
 
 
 def _numbers(step: FlowStep) -> list[str]:
-    numbers = [_many(step.patients, "patient"), _many(step.units, "image unit")]
+    numbers = [_many(step.patients, "patient"), _many(step.units, "unit")]
     return [*numbers, f"{count(step.events)} with the outcome"] if step.events is not None else numbers
 
 

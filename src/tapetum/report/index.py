@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tapetum.learn.result import StudyResult
-from tapetum.report.card import headline
+from tapetum.report.card import headline, table
 from tapetum.report.montage import MontageTile
 from tapetum.report.page import ENVIRONMENT
-from tapetum.report.plates import parts, plates
+from tapetum.report.plates import Plate, parts, plates
 from tapetum.report.tables import intake_rows
 
 __all__ = ["IndexEntry", "render_index"]
@@ -47,16 +47,22 @@ def render_index(
     """
     entries = [
         {
-            "name": str(entry.result.study.get("name") or "Study"),
-            "question": str(entry.result.study.get("question") or ""),
+            "name": str(table(entry.result.study, "study").get("name") or "Study"),
+            "question": str(table(entry.result.study, "study").get("question") or ""),
             "headline": headline(entry.result),
             "href": entry.href,
             "about": entry.about,
             "main": next(iter(parts(entry.result)), None),
-            "roc": plates(entry.result).get("roc"),
+            "roc": _curve(entry.result, place),
         }
-        for entry in reports
+        for place, entry in enumerate(reports)
     ]
     return ENVIRONMENT.get_template("index.html").render(
         title=title, about=about, entries=entries, intake=intake_rows(intake or {}), montage=montage or {}
     )
+
+
+def _curve(result: StudyResult, place: int) -> Plate | None:
+    """The study's ROC curve under a name that no other study of the page has."""
+    drawn = plates(result, names=("roc",)).get("roc")
+    return replace(drawn, name=f"study-{place}") if drawn else None

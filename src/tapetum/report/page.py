@@ -13,9 +13,9 @@ from markupsafe import Markup
 
 from tapetum.learn.result import StudyResult
 from tapetum.report import wording
-from tapetum.report.card import card, headline
+from tapetum.report.card import card, headline, table
 from tapetum.report.montage import MontageTile, data_uri, grouped
-from tapetum.report.plates import Plate, chosen_performance, main_part, parts, plates
+from tapetum.report.plates import NAMES, Plate, chosen_performance, main_part, parts, plates
 from tapetum.report.tables import BAR, confusion, intake_rows, prediction_rows, quality_rows
 from tapetum.report.tripod import answers
 
@@ -127,20 +127,24 @@ def _page(
 ) -> str:
     people = parts(result)
     chosen = next((item for item in result.candidates if item.name == result.chosen), None)
-    name = title or str(result.study.get("name") or result.study.get("title") or "Study")
+    told = table(result.study, "study")
+    name = title or str(told.get("name") or "Study")
     threshold = people[0].performance.threshold if people else None
     context: dict[str, Any] = {
         "title": name,
-        "question": str(result.study.get("question") or ""),
+        "question": str(told.get("question") or ""),
         "headline": headline(result),
         "result": result,
         "lineage": {key: result.lineage.get(key) for key in LINEAGE},
-        "plates": drawn,
+        "lineage_more": {key: value for key, value in result.lineage.items() if key not in LINEAGE and value != []},
+        "held_out": bool(table(result.study, "validation").get("hold_out_sites")),
+        "plates": dict.fromkeys(NAMES) | dict(drawn),
         "parts": people,
         "main": people[0] if people else None,
         "threshold": threshold,
         "missing_candidates": _missing_candidates(result),
         "by_site": chosen.by_site if chosen else {},
+        "sites_without": _sites_without(result, chosen.by_site if chosen else {}),
         "confusion": confusion(result),
         "quality": quality_rows(quality) if quality is not None else [],
         "quality_height": quality.height if quality is not None else 0,
@@ -157,9 +161,10 @@ def _page(
 
 def _sections(result: StudyResult, drawn: Mapping[str, Plate], quality: pl.DataFrame | None) -> set[str]:
     """What the page really holds, in the words of `tripod`."""
-    study = result.study
+    study, told = result.study, table(result.study, "study")
     present = {
-        "question": bool(study.get("question")),
+        "question": bool(told.get("question")),
+        "sources": bool(told.get("data_sources")),
         "cohort": bool(result.flow),
         "quality": quality is not None,
         "candidates": bool(result.candidates),
@@ -172,18 +177,20 @@ def _sections(result: StudyResult, drawn: Mapping[str, Plate], quality: pl.DataF
         "lineage": bool(result.lineage),
         "outcome": bool(study.get("outcome")),
         "study-file": bool(study.get("features")),
-        "use": bool(study.get("card")),
+        "use": bool(told.get("intended_use")),
     }
     return {"summary", "card"} | {name for name, there in present.items() if there}
 
 
 def _missing_candidates(result: StudyResult) -> list[str]:
     """Models that the study file asks for and the result does not have."""
-    asked = result.study.get("models", [])
-    if not isinstance(asked, list | tuple | Mapping):
-        return []
-    names = [item.get("name", "") if isinstance(item, Mapping) else str(item) for item in asked]
-    return [name for name in names if name and name not in {item.name for item in result.candidates}]
+    asked = table(result.study, "models").get("candidates", [])
+    return [str(name) for name in asked if name not in {item.name for item in result.candidates}]
+
+
+def _sites_without(result: StudyResult, by_site: Mapping[str, object]) -> list[str]:
+    """Sites of the development set that have predictions and no figures."""
+    return sorted({row.site for row in result.predictions if row.site and row.part == "cv"} - set(by_site))
 
 
 def _predictions_table(result: StudyResult) -> pl.DataFrame:

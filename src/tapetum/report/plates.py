@@ -6,7 +6,7 @@ A figure that cannot be drawn is not in the dictionary; the page says so where i
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -17,7 +17,10 @@ from tapetum.report import drawing, figures, flowchart
 from tapetum.report.figures import Part, Row
 from tapetum.report.wording import fraction, metric, percent, small
 
-__all__ = ["Plate", "chosen_performance", "main_part", "parts", "plates"]
+__all__ = ["NAMES", "Plate", "chosen_performance", "main_part", "parts", "plates"]
+
+NAMES = ("flow", "candidates", "roc", "pr", "calibration", "decision", "sites", "features")
+"""The figures that a report can have."""
 
 HALF, WHOLE = 4.7, 8.4  # inches: half and all of the page's width at the type size of its tables
 MOST_ROWS = 20
@@ -55,21 +58,21 @@ def main_part(result: StudyResult) -> str:
     return "test" if result.test is not None else "cv"
 
 
-def plates(result: StudyResult) -> dict[str, Plate]:
-    """Every figure that this result has numbers for, by name."""
+def plates(result: StudyResult, *, names: Collection[str] = NAMES) -> dict[str, Plate]:
+    """Those of the named figures that this result has numbers for, by name."""
     people = parts(result)
-    makers: list[Callable[[], Plate | None]] = [
-        lambda: _flow(result),
-        lambda: _candidates(result),
-        lambda: _curves("roc", people, ("false_positive_rate", "true_positive_rate")),
-        lambda: _curves("pr", people, ("recall", "precision")),
-        lambda: _calibration(result, people),
-        lambda: _decision(people),
-        lambda: _sites(result),
-        lambda: _features(result),
-    ]
+    makers: dict[str, Callable[[], Plate | None]] = {
+        "flow": lambda: _flow(result),
+        "candidates": lambda: _candidates(result),
+        "roc": lambda: _curves("roc", people, ("false_positive_rate", "true_positive_rate")),
+        "pr": lambda: _curves("pr", people, ("recall", "precision")),
+        "calibration": lambda: _calibration(result, people),
+        "decision": lambda: _decision(people),
+        "sites": lambda: _sites(result),
+        "features": lambda: _features(result),
+    }
     with drawing.style():
-        made = [maker() for maker in makers]
+        made = [maker() for name, maker in makers.items() if name in names]
     return {plate.name: plate for plate in made if plate is not None}
 
 
@@ -157,7 +160,7 @@ def _sites(result: StudyResult) -> Plate | None:
     everybody = chosen_performance(result)
     if rows and everybody is not None and "roc_auc" in everybody.metrics:
         rows.append(Row(f"All  ({everybody.events}/{everybody.n})", everybody.metrics["roc_auc"], main=True))
-    return _forest("sites", "ROC-AUC at each site while it was held out (events/units)", rows)
+    return _forest("sites", "ROC-AUC at each site (events/units)", rows)
 
 
 def _features(result: StudyResult) -> Plate | None:

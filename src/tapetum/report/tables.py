@@ -78,7 +78,7 @@ def prediction_rows(result: StudyResult, *, most: int) -> list[PredictionRow]:
     """At most ``most`` predictions, the test set first, highest probability first; those that abstained last."""
     people = parts(result)
     threshold = people[0].performance.threshold if people else math.nan
-    short = shortest_unique([row.patient_key for row in result.predictions])
+    short = shortest_unique([name for row in result.predictions for name in (row.patient_key, row.unit)])
     ranked = sorted(
         result.predictions,
         key=lambda row: (row.part != "test", -row.probability if math.isfinite(row.probability) else math.inf),
@@ -153,7 +153,7 @@ def _prediction(row: Prediction, threshold: float, short: Mapping[str, str]) -> 
     right = (row.probability >= threshold) == bool(row.outcome)
     return PredictionRow(
         patient=short[row.patient_key],
-        unit=row.unit,
+        unit="" if row.unit == row.patient_key else short[row.unit],
         site=row.site,
         part={"cv": "cross-validation", "test": "test"}.get(row.part, row.part),
         probability=fraction(row.probability) if told else NOTHING,

@@ -1,7 +1,7 @@
 """The TRIPOD+AI items (Collins et al. 2024, BMJ 385:e078378) and where a report answers them.
 
-The short names are ours; the checklist itself has the full wording. An item is answered by a section of the page, by
-the study file (its table ``[reporting]`` takes a sentence for any item number), or it is *not reported*.
+The short names are ours; the checklist itself has the full wording. An item is answered by a section of the page, with
+what the study file says to it, or it is *not reported*.
 Start reading at `answers`.
 """
 
@@ -20,12 +20,16 @@ Extent = Literal["full", "part", ""]
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One item: ``section`` of the page that can answer it and to what extent; empty when only people can."""
+    """One item: ``section`` of the page that can answer it and to what extent; empty when only people can.
+
+    ``said`` is the table and key of the study file whose words stand beside the answer.
+    """
 
     number: str
     name: str
     section: str = ""
     extent: Extent = ""
+    said: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +46,19 @@ ITEMS = (
     Item("1", "Title", "summary", "part"),
     Item("2", "Abstract", "summary", "part"),
     Item("3a", "Medical setting and reason for the model"),
-    Item("3b", "Intended population, purpose and users", "use", "part"),
+    Item("3b", "Intended population, purpose and users", "use", "part", ("study", "intended_use")),
     Item("3c", "Known inequalities between groups"),
-    Item("4", "Aim", "question", "full"),
-    Item("5a", "Where the data come from", "quality", "part"),
+    Item("4", "Aim", "question", "full", ("study", "question")),
+    Item("5a", "Where the data come from", "sources", "part", ("study", "data_sources")),
     Item("5b", "Dates of data collection and follow-up"),
     Item("6a", "Setting, number and place of centres", "sites", "part"),
     Item("6b", "Who was eligible", "cohort", "part"),
     Item("6c", "Treatments received"),
     Item("7", "Preparation and quality of the data", "quality", "part"),
-    Item("8a", "Outcome, its time and how it was assessed", "outcome", "part"),
+    Item("8a", "Outcome, its time and how it was assessed", "outcome", "part", ("outcome", "name")),
     Item("8b", "Who assessed the outcome"),
     Item("8c", "Blinding of the outcome"),
-    Item("9a", "How predictors were chosen", "study-file", "part"),
+    Item("9a", "How predictors were chosen", "study-file", "part", ("features", "recipes")),
     Item("9b", "Definition of the predictors", "features", "part"),
     Item("9c", "Who assessed the predictors"),
     Item("10", "Sample size and its reason", "cohort", "part"),
@@ -87,14 +91,14 @@ ITEMS = (
     Item("23b", "Performance in each centre", "sites", "full"),
     Item("24", "Results of updating"),
     Item("25", "Interpretation"),
-    Item("26", "Limitations", "card", "part"),
+    Item("26", "Limitations", "card", "part", ("study", "limitations")),
     Item("27a", "Poor or missing input at the time of use", "card", "part"),
     Item("27b", "Human interaction and expertise needed", "card", "part"),
     Item("27c", "Next steps"),
 )
 """The 52 items and sub-items of the checklist of 2024."""
 
-ANCHORS = {"use": "card", "question": "summary", "outcome": "study-file", "quality": "images"}
+ANCHORS = {"use": "card", "sources": "card", "question": "summary", "outcome": "study-file", "quality": "images"}
 
 
 def answers(study: Mapping[str, Any], *, sections: Collection[str]) -> list[Answer]:
@@ -102,14 +106,11 @@ def answers(study: Mapping[str, Any], *, sections: Collection[str]) -> list[Answ
 
     ``sections`` names what the page really holds; an item whose section is not among them counts as not reported.
     """
-    told = table(study, "reporting")
     found = []
     for item in ITEMS:
-        text = str(told.get(item.number, "")).strip()
+        value = table(study, item.said[0]).get(item.said[1]) or ""
+        text = "; ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
         here = item.section if item.section in sections else ""
-        if here:
-            status = "in this report" if item.extent == "full" else "in part, in this report"
-        else:
-            status = "by the study file" if text else "not reported"
-        found.append(Answer(item, status, ANCHORS.get(here, here), text))
+        status = {"full": "here", "part": "in part"}.get(item.extent, "") if here else ""
+        found.append(Answer(item, status or "not reported", ANCHORS.get(here, here), text if here else ""))
     return found

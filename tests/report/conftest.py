@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import brier_score_loss, precision_recall_curve, roc_auc_score, roc_curve
 
@@ -53,10 +55,10 @@ def example_result(*, seed: int = 7, sites: bool = True, test: bool = True) -> S
         for i, name in enumerate(SITES)
     }
     candidates = [
-        Candidate("random_forest", shown, by_site if sites else {}),
-        Candidate("logistic_regression", worse(shown, 0.03)),
+        Candidate("forest", shown, by_site if sites else {}),
+        Candidate("logistic", worse(shown, 0.03)),
         Candidate("svm", worse(shown, 0.05)),
-        Candidate("gradient_boosting", worse(shown, 0.014)),
+        Candidate("boosting", worse(shown, 0.014)),
     ]
     return StudyResult(
         study=STUDY,
@@ -67,7 +69,7 @@ def example_result(*, seed: int = 7, sites: bool = True, test: bool = True) -> S
             Check("outcome among the features", "no feature separates the classes by itself (6 asked)"),
         ],
         candidates=candidates,
-        chosen="random_forest",
+        chosen="forest",
         threshold_rule="highest threshold with a sensitivity of at least 80 % in cross-validation",
         test=performance(probability[~development], outcome[~development]) if test else None,
         importance=[
@@ -87,14 +89,18 @@ def example_result(*, seed: int = 7, sites: bool = True, test: bool = True) -> S
 
 
 STUDY = {
-    "name": "Referable diabetic retinopathy",
-    "question": "Does a fundus photograph show referable diabetic retinopathy (ICDR grade 2 or more)?",
-    "outcome": {"name": "referable", "positive": "ICDR grade 2 or more"},
-    "features": {"recipes": ["fundus"], "clinical": ["age_years", "hba1c"]},
-    "models": ["random_forest", "logistic_regression", "svm", "gradient_boosting"],
-    "validation": {"test_fraction": 0.25, "outer_folds": 5, "inner_folds": 4},
-    "card": {"intended_use": "Research on retinal screening of adults with diabetes."},
-    "reporting": {"17": "Simulated data; no ethical approval was needed.", "18a": "No funding."},
+    "study": {
+        "name": "Referable diabetic retinopathy",
+        "question": "Does a fundus photograph show referable diabetic retinopathy (ICDR grade 2 or more)?",
+        "intended_use": "Research on retinal screening of adults with diabetes.",
+        "data_sources": ["Simulated; no photograph was taken of anyone."],
+        "limitations": ["None of the patients exists."],
+        "seed": 7,
+    },
+    "outcome": {"name": "ICDR grade 2 or more", "observation": "icdr", "at_least": 2},
+    "features": {"recipes": ["fundus"], "observations": ["age_years", "hba1c"]},
+    "models": {"candidates": ["forest", "logistic", "svm", "boosting"], "budget": 12},
+    "validation": {"test_fraction": 0.25, "outer_folds": 5, "hold_out_sites": True},
 }
 
 
@@ -196,3 +202,15 @@ def example_tiles(result: StudyResult) -> list[MontageTile]:
         coloured = np.clip(pixels + rng.normal(0, 5, pixels.shape), 0, 255).astype(np.uint8)
         tiles.append(MontageTile(coloured, row.patient_key[:8], row.outcome, row.probability, group))
     return tiles
+
+
+@pytest.fixture(scope="session")
+def simulated() -> Callable[..., StudyResult]:
+    """Makes a simulated result: `example_result`."""
+    return example_result
+
+
+@pytest.fixture(scope="session")
+def tiles_of() -> Callable[[StudyResult], list[MontageTile]]:
+    """Makes the pictures of a montage: `example_tiles`."""
+    return example_tiles

@@ -1,0 +1,34 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+from tapetum.learn.result import Estimate, StudyResult
+from tapetum.report.card import card, limitations
+
+Simulated = Callable[..., StudyResult]
+
+
+def test_few_events_a_missing_test_set_and_a_single_site_are_limitations(simulated: Simulated) -> None:
+    said = " ".join(limitations(simulated(test=False, sites=False)))
+    assert "no test set" in said
+    assert "fewer than 100" in said
+    assert "one site" in said
+    assert "no test set" not in " ".join(limitations(simulated()))
+
+
+def test_a_slope_whose_interval_leaves_out_one_is_a_limitation(simulated: Simulated) -> None:
+    result = simulated()
+    assert result.test is not None
+    metrics = {**result.test.metrics, "calibration_slope": Estimate(0.6, 0.4, 0.8)}
+    said = " ".join(limitations(replace(result, test=replace(result.test, metrics=metrics))))
+    assert "too extreme" in said
+    assert "too extreme" not in " ".join(limitations(result))
+
+
+def test_a_model_fitted_again_after_its_test_says_so(simulated: Simulated) -> None:
+    result = simulated()
+    again = {**result.study, "validation": {"final_fit": "everyone"}}
+    assert "fitted again on everyone" in " ".join(dict(card(replace(result, study=again)))["Data"])
+
+
+def test_what_the_study_file_leaves_out_is_said_to_be_left_out(simulated: Simulated) -> None:
+    assert dict(card(replace(simulated(), study={})))["Intended use"] == ["The study file does not say."]
