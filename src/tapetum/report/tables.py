@@ -78,7 +78,8 @@ def prediction_rows(result: StudyResult, *, most: int) -> list[PredictionRow]:
     """At most ``most`` predictions, the test set first, highest probability first; those that abstained last."""
     people = parts(result)
     threshold = people[0].performance.threshold if people else math.nan
-    short = shortest_unique([name for row in result.predictions for name in (row.patient_key, row.unit)])
+    short = shortest_unique([row.patient_key for row in result.predictions])
+    short |= shortest_unique([row.unit for row in result.predictions if row.unit != row.patient_key])
     ranked = sorted(
         result.predictions,
         key=lambda row: (row.part != "test", -row.probability if math.isfinite(row.probability) else math.inf),
