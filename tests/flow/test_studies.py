@@ -36,6 +36,16 @@ def test_the_same_study_twice_gives_the_same_figures(workspace: Workspace, study
     assert first.lineage["data_digest"] == second.lineage["data_digest"]
 
 
+def test_another_workspace_with_another_key_gives_the_same_figures(
+    workspace: Workspace, study: Path, tmp_path: Path
+) -> None:
+    first = run_study(workspace, study).result
+    second = run_study(Workspace.create(tmp_path / "elsewhere", compute_workers=1), study).result
+    assert first.predictions[0].patient_key != second.predictions[0].patient_key
+    assert first.test == second.test
+    assert first.lineage["data_digest"] == second.lineage["data_digest"]
+
+
 def test_one_picture_under_two_patients_is_refused_by_name(workspace: Workspace, study: Path) -> None:
     table = study.parent / "pictures" / "spots.csv"
     (study.parent / "pictures" / "copy.png").write_bytes((study.parent / "pictures" / "0.png").read_bytes())

@@ -71,8 +71,10 @@ def test_everybody_who_left_is_counted_with_the_reason(tables: Tables) -> None:
 def test_a_patient_has_the_outcome_when_any_image_has(tables: Tables) -> None:
     cohort = assemble(_study(modality="OP", unit="patient"), *tables)
     assert dict(zip(cohort.unit.tolist(), cohort.outcome.tolist(), strict=True)) == {"a": 1, "b": 1, "c": 0, "d": 1}
-    assert cohort.x[:, 0].tolist() == [1.5, 3.5, 5.0, 7.5]
-    assert cohort.site.tolist() == ["A", "B", "A", "A"]
+    known = dict(
+        zip(cohort.unit.tolist(), zip(cohort.x[:, 0].tolist(), cohort.site.tolist(), strict=True), strict=True)
+    )
+    assert known == {"a": (1.5, "A"), "b": (3.5, "B"), "c": (5.0, "A"), "d": (7.5, "A")}
 
 
 def test_the_images_of_a_study_are_one_unit(tables: Tables) -> None:
@@ -153,3 +155,23 @@ def test_rows_that_leave_later_are_counted_too(tables: Tables) -> None:
     assert smaller.unit.tolist() == ["1", "7"]
     assert smaller.flow[-1].dropped == {"copy": 1}
     assert cohort.without([], label="Without copies", reason="copy") is cohort
+
+
+def test_other_pseudonyms_change_neither_order_nor_digest(tables: Tables) -> None:
+    def renamed(frame: pl.DataFrame) -> pl.DataFrame:
+        turned = [pl.col(name).str.reverse() + "-other" for name in ("patient_key",) if name in frame.columns]
+        return frame.with_columns(turned)
+
+    study = _study(modality="OP")
+    one, other = assemble(study, *tables), assemble(study, *map(renamed, tables))
+    assert one.patient.tolist() != other.patient.tolist()
+    assert one.person.tolist() == other.person.tolist()
+    assert one.x.tolist() == other.x.tolist()
+    assert one.digest == other.digest
+
+
+def test_one_patient_is_one_person(tables: Tables) -> None:
+    cohort = assemble(_study(modality="OP"), *tables)
+    assert len(set(zip(cohort.patient.tolist(), cohort.person.tolist(), strict=True))) == len(
+        set(cohort.patient.tolist())
+    )

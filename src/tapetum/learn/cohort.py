@@ -26,15 +26,20 @@ UNIT_COLUMN = {"series": "series_instance_uid", "study": "study_instance_uid", "
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cohort:
-    """One row per unit, sorted by patient and unit.
+    """One row per unit, in an order that comes from the data alone.
 
-    ``unit`` holds series UIDs, study UIDs or patient keys, ``patient`` and ``site`` are texts, ``outcome`` is 0 or 1,
+    Pseudonyms differ between workspaces, so nothing random may depend on them: ``person`` numbers the patients by the
+    content of their rows, and splits, folds and resamples go by it. The same data and seed give the same figures in
+    every workspace. ``patient`` is the pseudonym, for people to read.
+
+    ``unit`` holds series UIDs, study UIDs or patient keys, ``site`` is a text, ``outcome`` is 0 or 1,
     ``x`` the (units, columns) float64 matrix with NaN where nothing was observed, ``images`` the pixel digests of each
     unit. ``flow`` and ``checks`` say how it came about.
     """
 
     unit: NDArray[np.str_]
     patient: NDArray[np.str_]
+    person: NDArray[np.str_]
     site: NDArray[np.str_]
     outcome: NDArray[np.int64]
     x: NDArray[np.float64]
@@ -55,6 +60,7 @@ class Cohort:
             self,
             unit=self.unit[kept],
             patient=self.patient[kept],
+            person=self.person[kept],
             site=self.site[kept],
             outcome=self.outcome[kept],
             x=self.x[kept],
@@ -64,11 +70,11 @@ class Cohort:
 
     @property
     def digest(self) -> str:
-        """sha256 over the sorted table: equal digests mean equal numbers for equal people."""
+        """sha256 over the table without its pseudonyms: the same data have the same digest in every workspace."""
         whole = hashlib.sha256()
         for name in [column.name for column in self.columns]:
             whole.update(name.encode() + b"\0")
-        for row in zip(self.unit, self.patient, self.site, self.outcome, strict=True):
+        for row in zip(self.person, self.site, self.outcome, strict=True):
             whole.update("\0".join(map(str, row)).encode() + b"\0")
         whole.update(np.ascontiguousarray(np.where(np.isnan(self.x), np.nan, self.x)).astype("<f8").tobytes())
         return whole.hexdigest()
@@ -134,9 +140,10 @@ def assemble(study: Study, series: pl.DataFrame, observations: pl.DataFrame) -> 
             units=len(outcome),
             events=int(outcome.sum()),
         )
-    return Cohort(
+    found = Cohort(
         unit=rows["unit"].to_numpy().astype(np.str_),
         patient=rows["patient_key"].to_numpy().astype(np.str_),
+        person=np.empty(len(rows), np.str_),
         site=rows["site"].to_numpy().astype(np.str_),
         outcome=outcome,
         x=x[keep][:, kept],
@@ -145,6 +152,33 @@ def assemble(study: Study, series: pl.DataFrame, observations: pl.DataFrame) -> 
         modalities=tuple(sorted({m for some in rows["modality"].to_list() for m in some if m})),
         flow=tuple(flow.steps),
         checks=(check,),
+    )
+    return _in_order_of_content(found)
+
+
+def _in_order_of_content(cohort: Cohort) -> Cohort:
+    """Number the patients, and sort the rows, by what is known of them instead of by their pseudonyms."""
+    numbers = np.where(np.isnan(cohort.x), np.nan, cohort.x).astype("<f8")  # one bit pattern for every NaN
+    content = [
+        hashlib.sha256(row.tobytes() + "\0".join([site, str(event), *images]).encode()).hexdigest()
+        for row, site, event, images in zip(numbers, cohort.site, cohort.outcome, cohort.images, strict=True)
+    ]
+    of_patient: dict[str, list[str]] = {}
+    for patient, digest in zip(cohort.patient, content, strict=True):
+        of_patient.setdefault(patient, []).append(digest)
+    ranked = sorted(of_patient, key=lambda patient: (sorted(of_patient[patient]), patient))
+    rank = {patient: number for number, patient in enumerate(ranked)}
+    order = sorted(range(len(content)), key=lambda row: (rank[cohort.patient[row]], content[row], cohort.unit[row]))
+    width = len(str(len(rank)))
+    return replace(
+        cohort,
+        unit=cohort.unit[order],
+        patient=cohort.patient[order],
+        person=np.array([f"{rank[patient]:0{width}d}" for patient in cohort.patient[order]]),
+        site=cohort.site[order],
+        outcome=cohort.outcome[order],
+        x=cohort.x[order],
+        images=tuple(cohort.images[row] for row in order),
     )
 
 

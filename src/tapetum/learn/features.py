@@ -157,7 +157,8 @@ def _levels_of(facts: pl.DataFrame, column: str, known: set[tuple[str, str, str,
 
 def _aggregated(facts: pl.DataFrame, aggregate: Sequence[str]) -> pl.DataFrame:
     by = ["unit", "column", "observation", "recipe", "region", "level"]
-    numbers = facts.filter(pl.col("number").is_not_null())
+    # Sums depend on their order in the last bit: sorted by value they do not depend on the series' pseudonyms.
+    numbers = facts.filter(pl.col("number").is_not_null()).sort("unit", "column", "number")
     return pl.concat(
         [
             numbers.group_by(by, maintain_order=True)

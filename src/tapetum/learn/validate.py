@@ -146,7 +146,7 @@ def _splits(study: Study, cohort: Cohort) -> tuple[Split, list[list[Split]]]:
         test = named_sites(cohort.site, rule.test_sites)
     else:
         test = set_aside(
-            cohort.patient,
+            cohort.person,
             cohort.site,
             cohort.outcome,
             fraction=rule.test_fraction,
@@ -155,7 +155,7 @@ def _splits(study: Study, cohort: Cohort) -> tuple[Split, list[list[Split]]]:
         )
     if rule.hold_out_sites:
         return test, [site_folds(cohort.site[test.train])]
-    patient, outcome = cohort.patient[test.train], cohort.outcome[test.train]
+    patient, outcome = cohort.person[test.train], cohort.outcome[test.train]
     return test, [folds(patient, outcome, count=rule.outer_folds, seed=seed + i) for i in range(rule.repeats)]
 
 
@@ -175,8 +175,8 @@ def _development(study: Study, cohort: Cohort, rows: NDArray[np.int64], jobs: in
     return Learning(
         x=cohort.x[rows],
         outcome=cohort.outcome[rows],
-        patient=cohort.patient[rows],
-        groups=(cohort.site if apart else cohort.patient)[rows],
+        patient=cohort.person[rows],
+        groups=(cohort.site if apart else cohort.person)[rows],
         budget=study.models.budget,
         inner_folds=study.validation.inner_folds,
         seed=study.study.seed,
@@ -214,7 +214,7 @@ def _measured(
     return performance(
         run.cohort.outcome[rows],
         probability,
-        run.cohort.patient[rows],
+        run.cohort.person[rows],
         threshold=threshold,
         resamples=run.study.validation.bootstrap,
         seed=run.study.study.seed,
@@ -316,18 +316,18 @@ def _importance(run: _Run, chosen: _Chosen) -> list[Importance]:
 
 def _fitted_again(model: FittedModel, cohort: Cohort, seed: int, jobs: int) -> FittedModel:
     """The same family, settings, recalibration and threshold, fitted on everyone."""
-    refits, _ = bags(model.settings, cohort.x, cohort.outcome, cohort.patient, seed=seed, jobs=jobs)
+    refits, _ = bags(model.settings, cohort.x, cohort.outcome, cohort.person, seed=seed, jobs=jobs)
     return replace(
         model,
-        members=fit_members(model.settings, cohort.x, cohort.outcome, cohort.patient, seed=seed),
+        members=fit_members(model.settings, cohort.x, cohort.outcome, cohort.person, seed=seed),
         bags=tuple(refits),
-        envelope=fit_envelope(cohort.x, cohort.patient, seed=seed),
+        envelope=fit_envelope(cohort.x, cohort.person, seed=seed),
     )
 
 
 def _parts(cohort: Cohort, test: Split) -> list[FlowStep]:
     return [
-        FlowStep(label, len(np.unique(cohort.patient[rows])), len(rows), int(cohort.outcome[rows].sum()))
+        FlowStep(label, len(np.unique(cohort.person[rows])), len(rows), int(cohort.outcome[rows].sum()))
         for label, rows in (("Development set", test.train), ("Test set", test.held_out))
         if len(rows)
     ]
