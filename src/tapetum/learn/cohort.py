@@ -164,17 +164,18 @@ def _in_order_of_content(cohort: Cohort) -> Cohort:
         for row, site, event, images in zip(numbers, cohort.site, cohort.outcome, cohort.images, strict=True)
     ]
     of_patient: dict[str, list[str]] = {}
-    for patient, digest in zip(cohort.patient, content, strict=True):
+    for patient, digest in zip(cohort.patient.tolist(), content, strict=True):
         of_patient.setdefault(patient, []).append(digest)
     ranked = sorted(of_patient, key=lambda patient: (sorted(of_patient[patient]), patient))
     rank = {patient: number for number, patient in enumerate(ranked)}
-    order = sorted(range(len(content)), key=lambda row: (rank[cohort.patient[row]], content[row], cohort.unit[row]))
+    patients = cohort.patient.tolist()
+    order = sorted(range(len(content)), key=lambda row: (rank[patients[row]], content[row], cohort.unit[row]))
     width = len(str(len(rank)))
     return replace(
         cohort,
         unit=cohort.unit[order],
         patient=cohort.patient[order],
-        person=np.array([f"{rank[patient]:0{width}d}" for patient in cohort.patient[order]]),
+        person=np.array([f"{rank[patients[row]]:0{width}d}" for row in order]),
         site=cohort.site[order],
         outcome=cohort.outcome[order],
         x=cohort.x[order],
