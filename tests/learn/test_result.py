@@ -1,4 +1,6 @@
 import json
+import math
+from dataclasses import replace
 
 from tapetum.learn.result import (
     Candidate,
@@ -48,3 +50,12 @@ def test_a_result_comes_back_from_json_as_it_was() -> None:
 
 def test_a_result_without_a_test_set_comes_back_without_one() -> None:
     assert StudyResult.from_json(json.loads(json.dumps(_result(None).to_json()))).test is None
+
+
+def test_a_figure_that_does_not_exist_is_null_in_json_and_nan_again_afterwards() -> None:
+    figures = _performance()
+    figures = replace(figures, metrics={"ppv": Estimate(math.nan, math.nan, math.nan)})
+    text = json.dumps(_result(figures).to_json(), allow_nan=False)
+    test = StudyResult.from_json(json.loads(text)).test
+    assert test is not None
+    assert math.isnan(test.metrics["ppv"].value)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -124,8 +125,9 @@ class StudyResult:
     lineage: Mapping[str, Any]
 
     def to_json(self) -> dict[str, Any]:
-        """Nested dicts, lists, strings and numbers."""
-        return asdict(self)
+        """Nested dicts, lists, strings and numbers; a figure that does not exist (NaN) is null, as JSON wants it."""
+        tree: dict[str, Any] = _without_nan(asdict(self))
+        return tree
 
     @classmethod
     def from_json(cls, tree: Mapping[str, Any]) -> StudyResult:
@@ -145,11 +147,30 @@ class StudyResult:
             chosen=tree["chosen"],
             threshold_rule=tree["threshold_rule"],
             test=_performance(tree["test"]) if tree["test"] else None,
-            importance=[Importance(i["name"], i["code"], Estimate(**i["loss"])) for i in tree["importance"]],
-            predictions=[Prediction(**row) for row in tree["predictions"]],
+            importance=[Importance(i["name"], i["code"], _estimate(i["loss"])) for i in tree["importance"]],
+            predictions=[
+                Prediction(**{**row, **{name: _number(row[name]) for name in ("probability", "low", "high")}})
+                for row in tree["predictions"]
+            ],
             lineage=tree["lineage"],
         )
 
 
 def _performance(tree: Mapping[str, Any]) -> Performance:
-    return Performance(**{**tree, "metrics": {name: Estimate(**e) for name, e in tree["metrics"].items()}})
+    return Performance(**{**tree, "metrics": {name: _estimate(e) for name, e in tree["metrics"].items()}})
+
+
+def _estimate(tree: Mapping[str, Any]) -> Estimate:
+    return Estimate(**{name: _number(value) for name, value in tree.items()})
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _without_nan(tree: Any) -> Any:
+    if isinstance(tree, Mapping):
+        return {name: _without_nan(value) for name, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [_without_nan(value) for value in tree]
+    return None if isinstance(tree, float) and not math.isfinite(tree) else tree
