@@ -3,10 +3,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from pydicom import FileDataset
 
 from tapetum.errors import InvalidStudy, NotFound
 from tapetum.flow import Workspace
-from tapetum.testing import dicom_series, to_bytes
+from tapetum.testing import dicom_series, structure_set, to_bytes
 
 
 def write(folder: Path, objects: list) -> Path:
@@ -14,6 +15,12 @@ def write(folder: Path, objects: list) -> Path:
     for number, item in enumerate(objects):
         (folder / f"{number}").write_bytes(to_bytes(item))
     return folder
+
+
+def ellipsoid(images: list) -> FileDataset:
+    """A structure set of an ellipsoid in the middle of a series."""
+    x, y, z = (float(value) for value in images[len(images) // 2].ImagePositionPatient)
+    return structure_set(images, centre_mm=(x + 12.0, y + 12.0, z), radii_mm=(8.0, 6.0, 6.0))
 
 
 def test_a_new_workspace_has_a_key_only_its_owner_reads_and_explained_settings(tmp_path: Path) -> None:
@@ -124,3 +131,37 @@ def test_the_same_stage_gives_the_same_rows_in_process_and_in_workers(tmp_path: 
         workspace.standardise()
         frames.append(workspace.observations())
     assert frames[0].equals(frames[1])
+
+
+def test_features_of_a_mask_carry_its_name_and_what_was_noticed_about_it(workspace: Workspace, tmp_path: Path) -> None:
+    images = dicom_series(slices=8)
+    drawn = ellipsoid(images)
+    workspace.acquire([write(tmp_path / "ct", [*images, drawn])])
+    workspace.describe("radiomics")
+    rows = workspace.observations().filter(pl.col("method") == "radiomics/1")
+    (uid,) = workspace.series().filter(pl.col("role") == "image")["series_instance_uid"]
+    (region,) = workspace.regions(uid)
+    assert set(rows["region"]) == {region.label}
+    volume = rows.filter(pl.col("name") == "morph_volume_voxel_counting")["value"].item()
+    assert volume == pytest.approx(region.volume_mm3)
+
+
+def test_what_was_noticed_about_a_mask_is_kept(workspace: Workspace, tmp_path: Path) -> None:
+    images = dicom_series(slices=8)
+    drawn = ellipsoid(images)
+    contours = drawn.ROIContourSequence[0].ContourSequence
+    del contours[len(contours) // 2]
+    workspace.acquire([write(tmp_path / "ct", [*images, drawn])])
+    workspace.describe("radiomics")
+    noticed = workspace.observations().filter(pl.col("name") == "notice")
+    assert "contour-gap" in noticed["text"].item()
+
+
+def test_a_mask_in_another_frame_of_reference_belongs_to_no_image(workspace: Workspace, tmp_path: Path) -> None:
+    images = dicom_series(slices=8)
+    drawn = ellipsoid(images)
+    drawn.ReferencedFrameOfReferenceSequence[0].FrameOfReferenceUID = "1.2.3.4"
+    drawn.StructureSetROISequence[0].ReferencedFrameOfReferenceUID = "1.2.3.4"
+    workspace.acquire([write(tmp_path / "ct", [*images, drawn])])
+    (uid,) = workspace.series().filter(pl.col("role") == "image")["series_instance_uid"]
+    assert workspace.regions(uid) == []

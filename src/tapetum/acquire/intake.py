@@ -233,6 +233,9 @@ def _attributes(header: Dataset) -> dict[str, object]:
         if value not in (None, ""):
             found[keyword] = "\\".join(map(str, value)) if isinstance(value, MultiValue) else str(value)
     found.setdefault("Modality", "OT")
+    frame = _first(header, "ReferencedFrameOfReferenceSequence").get("FrameOfReferenceUID")
+    if frame:  # a structure set says so in its references, an image at its top
+        found.setdefault("FrameOfReferenceUID", str(frame))
     referenced = _referenced_series(header)
     if referenced:
         found["ReferencedSeriesInstanceUID"] = referenced

@@ -114,10 +114,17 @@ class Describe:
             if not recipe.applies(image):
                 return [_text(task, "not_applicable", f"{image.axes} {image.modality}", self.method)]
             regions: list[Region | None] = [*load_regions(task, image, self.blobs)] or [None]
-            return [
+            rows = [
                 _row(task, feature, self.method, region.label if region else "")
                 for region in regions
                 for feature in recipe.describe(image, region)
+            ]
+            return rows + [
+                _text(
+                    task, NOTICE, "; ".join(f"{n.code}: {n.message}" for n in region.notices), self.method, region.label
+                )
+                for region in regions
+                if region is not None and region.notices
             ]
         except TapetumError as error:
             return [_text(task, FAILED, error.code, self.method)]

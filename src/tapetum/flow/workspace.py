@@ -194,11 +194,16 @@ class Workspace:
         raise NotFound("no such series", series_instance_uid=series_instance_uid)
 
     def _masks(self) -> dict[str, list[Series]]:
-        """Image series UID -> the mask series that refer to it."""
+        """Image series UID -> the masks that refer to it, or, naming no series, share its patient and frame."""
+        everything = self.catalogue.series()
         found: dict[str, list[Series]] = {}
-        for series in self.catalogue.series():
-            if series.role == "mask":
-                found.setdefault(str(series.attributes.get("ReferencedSeriesInstanceUID", "")), []).append(series)
+        for mask in (series for series in everything if series.role == "mask"):
+            referenced = mask.attributes.get("ReferencedSeriesInstanceUID")
+            uids = [referenced] if referenced else [
+                image.series_instance_uid for image in everything if image.role == "image" and _share_space(mask, image)
+            ]  # fmt: skip
+            for uid in uids:
+                found.setdefault(str(uid), []).append(mask)
         return found
 
     def _task(self, series: Series, masks: Mapping[str, list[Series]]) -> stages.Task:
@@ -210,6 +215,12 @@ class Workspace:
                 for mask in masks.get(series.series_instance_uid, ())
             ),
         )
+
+
+def _share_space(mask: Series, image: Series) -> bool:
+    frame = mask.attributes.get("FrameOfReferenceUID")
+    same_frame = frame is not None and frame == image.attributes.get("FrameOfReferenceUID")
+    return same_frame and mask.patient_key == image.patient_key
 
 
 def _flat(series: Series) -> dict[str, Any]:
