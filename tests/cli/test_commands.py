@@ -168,3 +168,8 @@ def test_ctrl_c_stops_acquire_with_130_and_the_next_run_goes_on(hospital: Path, 
     tally = json.loads(finished.stdout)
     assert tally["stored"] + tally["duplicate"] == 300
     assert tally["duplicate"] > 0
+
+
+def test_acquire_and_predict_without_a_path_are_usage_errors(run, hospital) -> None:
+    assert run("acquire", "-w", hospital).status == 2
+    assert run("predict", "model").status == 2

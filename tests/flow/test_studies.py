@@ -89,3 +89,18 @@ def test_an_image_of_another_modality_is_not_judged(workspace: Workspace, study:
 def test_a_model_that_is_not_there_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         predict_paths(tmp_path / "nothing", [tmp_path])
+
+
+def test_studies_of_other_names_never_share_a_folder(workspace: Workspace, study: Path) -> None:
+    text = study.read_text()
+    folders = set()
+    for name in ("糖尿病视网膜病变", "肺癌", "Red: or not", "Red or (not)"):
+        study.write_text(text.replace("Red or not", name))
+        folders.add(run_study(workspace, study).folder.name)
+    assert len(folders) == 4
+    assert "肺癌" in folders
+
+
+def test_files_of_a_study_that_were_rejected_are_counted(workspace: Workspace, study: Path) -> None:
+    (study.parent / "pictures" / "empty.png").touch()
+    assert run_study(workspace, study).rejected == 1

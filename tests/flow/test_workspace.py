@@ -7,7 +7,7 @@ from pydicom import FileDataset
 
 from tapetum.errors import InvalidStudy, NotFound
 from tapetum.flow import Workspace
-from tapetum.testing import dicom_series, structure_set, to_bytes
+from tapetum.testing import dicom_series, segmentation, structure_set, to_bytes
 
 
 def write(folder: Path, objects: list) -> Path:
@@ -165,3 +165,51 @@ def test_a_mask_in_another_frame_of_reference_belongs_to_no_image(workspace: Wor
     workspace.acquire([write(tmp_path / "ct", [*images, drawn])])
     (uid,) = workspace.series().filter(pl.col("role") == "image")["series_instance_uid"]
     assert workspace.regions(uid) == []
+
+
+def test_a_mask_that_comes_later_is_described_and_the_whole_image_no_longer(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    images = dicom_series(slices=8)
+    workspace.acquire([write(tmp_path / "ct", images)])
+    workspace.describe("radiomics")
+    workspace.acquire([write(tmp_path / "mask", [ellipsoid(images)])])
+    assert workspace.describe("radiomics").done == 1
+    rows = workspace.observations().filter(pl.col("method") == "radiomics/1")
+    assert set(rows["region"]) == {"GTV"}
+    assert workspace.describe("radiomics").skipped == 1
+
+
+def test_slices_that_come_later_make_the_quality_new(workspace: Workspace, tmp_path: Path) -> None:
+    slices = dicom_series(slices=6)
+    workspace.acquire([write(tmp_path / "first", [*slices[:2], slices[4], slices[5]])])
+    workspace.standardise()
+    workspace.acquire([write(tmp_path / "rest", slices[2:4])])
+    assert workspace.standardise().done == 1
+    assert "missing-slice" not in workspace.observations()["region"].to_list()
+
+
+def test_two_masks_of_one_name_are_told_apart(workspace: Workspace, tmp_path: Path) -> None:
+    images = dicom_series(slices=8)
+    second = ellipsoid(images)
+    second.SOPInstanceUID, second.SeriesInstanceUID = "2.25.77", "2.25.78"
+    second.file_meta.MediaStorageSOPInstanceUID = "2.25.77"
+    workspace.acquire([write(tmp_path / "ct", [*images, ellipsoid(images), second])])
+    workspace.describe("radiomics")
+    volumes = workspace.observations().filter(pl.col("name") == "morph_volume_mesh")
+    assert sorted(volumes["region"]) == ["GTV", "GTV~2"]
+
+
+def test_a_mask_that_fits_nowhere_does_not_spoil_the_others(workspace: Workspace, tmp_path: Path) -> None:
+    images = dicom_series(slices=8)
+    good = ellipsoid(images)
+    other = dicom_series(slices=8, patient_id="PAT-1", spacing_mm=(2.5, 0.5, 0.5))
+    bad = segmentation(other, {"lesion": np.ones((8, 32, 32), bool)})
+    bad.ReferencedSeriesSequence[0].SeriesInstanceUID = images[0].SeriesInstanceUID
+    bad.StudyInstanceUID = images[0].StudyInstanceUID
+    workspace.acquire([write(tmp_path / "ct", [*images, good, bad])])
+    tally = workspace.describe("radiomics")
+    rows = workspace.observations().filter(pl.col("method") == "radiomics/1")
+    assert rows.filter(pl.col("name") == "morph_volume_mesh")["region"].to_list() == ["GTV"]
+    assert tally.failed == 1
+    assert rows.filter(pl.col("name") == "failed")["text"].item() == "invalid-geometry"

@@ -59,8 +59,8 @@ def test_facts_of_other_dates_regions_or_methods_stand_beside_each_other(table: 
 
 
 def test_what_is_done_is_told_by_method(table: ObservationTable) -> None:
-    table.append([fact(1, series_instance_uid="2.25.1", region="GTV", method="m/1"), fact(1, method="m/2")])
-    assert table.done("m/1") == {("2.25.1", "GTV")}
+    table.append([fact(1, series_instance_uid="2.25.1", method="m/1", source="a"), fact(1, method="m/2")])
+    assert table.done("m/1") == {("2.25.1", "a")}
     assert table.done("m/3") == set()
 
 
@@ -68,3 +68,11 @@ def test_a_half_written_part_is_not_read(table: ObservationTable, tmp_path: Path
     table.append([fact(1)])
     (tmp_path / "observations" / "00000001-dead.new").write_bytes(b"PAR1")
     assert table.read().height == 1
+
+
+def test_what_was_computed_from_older_slices_counts_no_longer(table: ObservationTable) -> None:
+    whole = {"series_instance_uid": "2.25.1", "method": "m/1"}
+    table.append([fact(1, source="ten slices", **whole), fact(2, source="ten slices", region="GTV", **whole)])
+    table.append([fact(3, source="all slices", **whole)])
+    assert table.read()["value"].to_list() == [3]
+    assert table.done("m/1") == {("2.25.1", "all slices")}

@@ -14,6 +14,8 @@ __all__ = ["acquire"]
 
 
 def acquire(
+    path: Path,
+    /,
     *paths: Path,
     mapping: Path | None = None,
     site: str | None = None,
@@ -25,8 +27,10 @@ def acquire(
 
     Parameters
     ----------
+    path
+        A file, folder, zip or tar archive; nested ones are opened.
     paths
-        Files, folders, zip and tar archives, mixed and nested.
+        More of them.
     mapping
         TOML file that says what the columns of tables and the names of pictures mean.
     site
@@ -42,7 +46,7 @@ def acquire(
             seen = f"{at.tally.seen:,} files"
             bar.update(task, completed=at.done_bytes, total=at.total_bytes, files=seen)
 
-        tally = opened.acquire(list(paths), mapping=mapping, on_progress=on_progress)
+        tally = opened.acquire([path, *paths], mapping=mapping, on_progress=on_progress)
     show(tally.to_json(), as_json=json)
     if tally.outcomes["rejected"]:
         stderr.print("some files are in the quarantine: see `tapetum quarantine`")

@@ -12,19 +12,21 @@ from tapetum.flow.predictions import Predicted, predict_paths
 __all__ = ["predict"]
 
 
-def predict(model: Path, *paths: Path, mapping: Path | None = None, json: Json = False) -> int:
+def predict(model: Path, path: Path, /, *paths: Path, mapping: Path | None = None, json: Json = False) -> int:
     """Predict new images with a packaged model.
 
     Parameters
     ----------
     model
         The model's folder, as `tapetum study run` printed it.
+    path
+        Images: a file, folder or archive.
     paths
-        Images: files, folders, archives.
+        More of them.
     mapping
         TOML file that says whose the pictures are, when a table tells it.
     """
-    found = predict_paths(model, paths, mapping=mapping)
+    found = predict_paths(model, [path, *paths], mapping=mapping)
     if json:
         show([asdict(row) for row in found], as_json=True)
     else:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tapetum.cli.talk import Json, WorkspaceOption, items_bar, open_workspace, show
+from tapetum.cli.talk import Json, WorkspaceOption, items_bar, open_workspace, show, stderr
 from tapetum.flow.studies import run_study
 from tapetum.learn import read_study
 
 __all__ = ["check", "run"]
 
 
-def run(study: Path, *, workspace: WorkspaceOption = None, json: Json = False) -> None:
+def run(study: Path, *, workspace: WorkspaceOption = None, json: Json = False) -> int:
     """Run a study from its file to its report and model.
 
     Parameters
@@ -44,6 +44,10 @@ def run(study: Path, *, workspace: WorkspaceOption = None, json: Json = False) -
         "model": str(finished.model),
     }
     show(result.to_json() if json else summary, as_json=json)
+    if finished.rejected:
+        stderr.print("some files are in the quarantine: see `tapetum quarantine`")
+        return 3
+    return 0
 
 
 def check(study: Path, *, json: Json = False) -> None:

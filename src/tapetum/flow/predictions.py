@@ -50,7 +50,7 @@ def predict_paths(
 
     Raises
     ------
-    NotFound : no such path or model.  ValidationFailed : there is not one file below the paths.
+    NotFound : no such path or model.  ValidationFailed : there is not one image below the paths.
     """
     package = predict.load(Path(model))
     with tempfile.TemporaryDirectory(prefix="tapetum-") as folder:
@@ -62,7 +62,10 @@ def predict_paths(
         found = _units(workspace, package, files)
         rejected = [Predicted((row["file"],), None, row["code"]) for row in workspace.quarantine()]
     if not found and not rejected:
-        raise ValidationFailed("there is no file below these paths", hint="name files or folders with images")
+        raise ValidationFailed(
+            "there is no image below these paths",
+            hint="name files or folders with images; a model of tables alone is asked through `tapetum.predict.judge`",
+        )
     return found + rejected
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from tapetum import standardise
@@ -40,6 +42,12 @@ class Task:
     instances: tuple[Instance, ...]
     masks: tuple[tuple[Series, tuple[Instance, ...]], ...]
 
+    @property
+    def source(self) -> str:
+        """Digest of everything the task is made of: another slice or mask makes it another task."""
+        everything = [*self.instances, *(instance for _, many in self.masks for instance in many)]
+        return hashlib.sha256("".join(sorted(item.blob for item in everything)).encode()).hexdigest()
+
 
 @dataclass(slots=True)
 class StageTally:
@@ -67,6 +75,11 @@ class Stage(Protocol):
         """Name and version, such as ``fundus/1``."""
         ...
 
+    @property
+    def uses_masks(self) -> bool:
+        """Whether a new mask makes the rows of a series out of date."""
+        ...
+
     def __call__(self, task: Task) -> list[Observation]:
         """The rows of one series; never empty, so that it is known to be done."""
         ...
@@ -77,6 +90,7 @@ class Standardise:
     """Build the image, measure its quality, note what is wrong."""
 
     blobs: BlobStore
+    uses_masks: bool = False
 
     @property
     def method(self) -> str:
@@ -100,6 +114,7 @@ class Describe:
 
     blobs: BlobStore
     recipe: str
+    uses_masks: bool = True
 
     @property
     def method(self) -> str:
@@ -113,21 +128,27 @@ class Describe:
             image = load_image(task, self.blobs)
             if not recipe.applies(image):
                 return [_text(task, "not_applicable", f"{image.axes} {image.modality}", self.method)]
-            regions: list[Region | None] = [*load_regions(task, image, self.blobs)] or [None]
-            rows = [
-                _row(task, feature, self.method, region.label if region else "")
-                for region in regions
-                for feature in recipe.describe(image, region)
-            ]
-            return rows + [
-                _text(
-                    task, NOTICE, "; ".join(f"{n.code}: {n.message}" for n in region.notices), self.method, region.label
-                )
-                for region in regions
-                if region is not None and region.notices
-            ]
+            regions, rows = self._regions(task, image)
+            for region in regions if task.masks else [None]:
+                label = region.label if region else ""
+                rows += [_row(task, feature, self.method, label) for feature in recipe.describe(image, region)]
+                if region is not None and region.notices:
+                    told = "; ".join(f"{notice.code}: {notice.message}" for notice in region.notices)
+                    rows.append(_text(task, NOTICE, told, self.method, label))
         except TapetumError as error:
             return [_text(task, FAILED, error.code, self.method)]
+        return rows
+
+    def _regions(self, task: Task, image: Image) -> tuple[list[Region], list[Observation]]:
+        """The masks that can be read, and a row for each mask series that cannot; one does not spoil the others."""
+        regions: list[Region] = []
+        failed: list[Observation] = []
+        for mask in task.masks:
+            try:
+                regions += load_regions(replace(task, masks=(mask,)), image, self.blobs)
+            except TapetumError as error:
+                failed.append(_text(task, FAILED, error.code, self.method, mask[0].series_instance_uid))
+        return _told_apart(regions), failed
 
 
 def load_image(task: Task, blobs: BlobStore) -> Image:
@@ -137,12 +158,23 @@ def load_image(task: Task, blobs: BlobStore) -> Image:
 
 
 def load_regions(task: Task, image: Image, blobs: BlobStore) -> list[Region]:
-    """The masks of a task on the image's grid."""
+    """The masks of a task on the image's grid, those of one name still under one name."""
     return [
         region
         for series, instances in task.masks
         for region in standardise.to_regions(series, instances, blobs.open, image)
     ]
+
+
+def _told_apart(regions: list[Region]) -> list[Region]:
+    """Regions of one name (two readers, two times) become name, name~2, ..., so that none hides another."""
+    seen: Counter[str] = Counter()
+    apart = []
+    for region in regions:
+        seen[region.label] += 1
+        number = seen[region.label]
+        apart.append(replace(region, label=f"{region.label}~{number}") if number > 1 else region)
+    return apart
 
 
 def _row(task: Task, feature: Feature, method: str, region: str = "") -> Observation:
@@ -155,7 +187,7 @@ def _row(task: Task, feature: Feature, method: str, region: str = "") -> Observa
         series_instance_uid=task.series.series_instance_uid,
         region=region,
         method=method,
-        source=task.instances[0].blob if len(task.instances) == 1 else task.series.series_instance_uid,
+        source=task.source,
     )
 
 
@@ -168,4 +200,5 @@ def _text(task: Task, name: str, text: str, method: str, region: str = "") -> Ob
         series_instance_uid=task.series.series_instance_uid,
         region=region,
         method=method,
+        source=task.source,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections import Counter
@@ -25,12 +26,16 @@ OnStudy = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class StudyRun:
-    """What a study left behind: its result, the page about it and the packaged model."""
+    """What a study left behind: its result, the page about it and the packaged model.
+
+    ``rejected`` counts the files of ``[data]`` that went to the quarantine.
+    """
 
     result: StudyResult
     report: Path
     model: Path
     folder: Path
+    rejected: int = 0
 
 
 def run_study(
@@ -51,7 +56,7 @@ def run_study(
     The result; ``studies/<name>/`` of the workspace then holds report, figures, numbers, result and model.
     """
     study = learn.read_study(path)
-    _take_in(workspace, study, Path(path).parent, on_progress)
+    rejected = _take_in(workspace, study, Path(path).parent, on_progress)
     modality = study.cohort.modality
     for recipe in study.features.recipes:
         workspace.describe(recipe, modality=modality, on_progress=_stage(on_progress, f"describe {recipe}"))
@@ -60,7 +65,7 @@ def run_study(
     series = workspace.series()
     images = series.filter(pl.col("role") == "image")
     result, model = learn.run_study(study, images, workspace.observations(), progress=on_progress)
-    folder = workspace.folder / "studies" / _slug(study.study.name)
+    folder = _folder(workspace, study.study.name)
     page = report.write(
         result,
         folder,
@@ -69,16 +74,19 @@ def run_study(
         intake=_intake(workspace),
     )
     (folder / "result.json").write_text(json.dumps(result.to_json(), indent=1, ensure_ascii=False), encoding="utf-8")
-    return StudyRun(result, page, predict.save(model, result, folder / "model"), folder)
+    return StudyRun(result, page, predict.save(model, result, folder / "model"), folder, rejected)
 
 
-def _take_in(workspace: Workspace, study: Study, base: Path, on_progress: OnStudy) -> None:
-    if study.data.paths:
-        workspace.acquire(
-            [base / path for path in study.data.paths],
-            mapping=base / study.data.mapping if study.data.mapping else None,
-            on_progress=lambda at: on_progress("acquire", at.done_bytes, at.total_bytes),
-        )
+def _take_in(workspace: Workspace, study: Study, base: Path, on_progress: OnStudy) -> int:
+    """Take in what the study names; returns how many files were rejected."""
+    if not study.data.paths:
+        return 0
+    tally = workspace.acquire(
+        [base / path for path in study.data.paths],
+        mapping=base / study.data.mapping if study.data.mapping else None,
+        on_progress=lambda at: on_progress("acquire", at.done_bytes, at.total_bytes),
+    )
+    return tally.outcomes["rejected"]
 
 
 def _stage(on_progress: OnStudy, name: str) -> stages.OnStage:
@@ -86,7 +94,18 @@ def _stage(on_progress: OnStudy, name: str) -> stages.OnStage:
 
 
 def _slug(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:80] or "study"
+    """A folder name in the letters of the study's own language."""
+    return re.sub(r"[\W_]+", "-", name.lower()).strip("-")[:80] or "study"
+
+
+def _folder(workspace: Workspace, name: str) -> Path:
+    """Where a study of this name lives; two names that would share a folder are told apart by a digest."""
+    place = workspace.folder / "studies" / _slug(name)
+    try:
+        other = json.loads((place / "result.json").read_text(encoding="utf-8"))["study"]["study"]["name"]
+    except FileNotFoundError:
+        return place
+    return place if other == name else place.with_name(f"{place.name}-{hashlib.sha256(name.encode()).hexdigest()[:8]}")
 
 
 def _intake(workspace: Workspace) -> dict[str, int]:

@@ -162,14 +162,13 @@ class Workspace:
     def _run(
         self, name: str, stage: stages.Stage, wanted: list[Series], on_progress: stages.OnStage
     ) -> stages.StageTally:
-        """Run a stage over the series that have no rows of it yet, writing results down a batch at a time."""
-        done = {uid for uid, _ in self.observation_table.done(stage.method)}
-        images = [series for series in wanted if series.role == "image"]
-        todo = [series for series in images if series.series_instance_uid not in done]
-        masks = self._masks()
-        tasks = (self._task(series, masks) for series in todo)
-        tally = stages.StageTally(name, total=len(images), skipped=len(images) - len(todo))
-        engine: Engine = SerialEngine() if len(todo) < self.serial_below else ProcessEngine(self._workers())
+        """Run a stage over the series that are new to it, or changed, writing results down a batch at a time."""
+        done = self.observation_table.done(stage.method)
+        masks = self._masks() if stage.uses_masks else {}
+        images = [self._task(series, masks) for series in wanted if series.role == "image"]
+        tasks = [task for task in images if (task.series.series_instance_uid, task.source) not in done]
+        tally = stages.StageTally(name, total=len(images), skipped=len(images) - len(tasks))
+        engine: Engine = SerialEngine() if len(tasks) < self.serial_below else ProcessEngine(self._workers())
         batch: list[Any] = []
         try:
             for _, rows in engine.map(stage, tasks):

@@ -34,8 +34,10 @@ KEY = ["patient_key", "series_instance_uid", "region", "name", "effective_at", "
 class ObservationTable:
     """Every observation of a workspace: clinical facts and image features in one long table.
 
-    The last written row of a key (patient, series, region, name, date, method) counts. Writing the same batch twice
-    changes nothing, because a part is named after its content.
+    The last written row of a key (patient, series, region, name, date, method) counts. What a stage computed from a
+    series (a method with a version, such as ``radiomics/1``) counts only as long as nothing newer was computed from
+    it: when slices or masks arrived in between, the rows of the older ``source`` are out of date, all of them.
+    Writing the same batch twice changes nothing, because a part is named after its content.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -72,16 +74,19 @@ class ObservationTable:
         parts = sorted(self._folder.glob("*.parquet"))
         if not parts:
             return pl.DataFrame(schema=OBSERVATION_SCHEMA)
+        rows = pl.concat([pl.read_parquet(part) for part in parts])
+        newest = pl.col("source").last().over("series_instance_uid", "method")
+        computed = pl.col("method").str.contains("/", literal=True)
         return (
-            pl.concat([pl.read_parquet(part) for part in parts])
+            rows.filter(~computed | (pl.col("source") == newest))
             .unique(subset=KEY, keep="last", maintain_order=True)
             .sort(KEY)
         )
 
     def done(self, method: str) -> set[tuple[str, str]]:
-        """The (series, region) pairs that have rows of a method: what need not be computed again."""
+        """The (series, source) pairs that have rows of a method: what need not be computed again."""
         frame = self.read().filter(pl.col("method") == method)
-        return set(frame.select("series_instance_uid", "region").unique().iter_rows())
+        return set(frame.select("series_instance_uid", "source").unique().iter_rows())
 
 
 def _row(item: Observation) -> tuple[object, ...]:
