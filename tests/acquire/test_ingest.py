@@ -295,15 +295,28 @@ def test_an_image_level_fact_gets_its_series_also_when_the_image_was_there_befor
     assert (found["patient_key"], found["series_instance_uid"]) == (series.patient_key, series.series_instance_uid)
 
 
-def test_a_bare_name_that_fits_two_different_pictures_is_not_given_to_both(
-    hospital: Any, inbox: Path, tmp_path: Path
+@pytest.mark.parametrize("name", ["1.png", "x/1.png"])
+def test_a_name_that_fits_two_pictures_is_given_to_neither_and_nothing_is_stored(
+    hospital: Any, inbox: Path, tmp_path: Path, name: str
 ) -> None:
-    for folder, colour in (("a", 1), ("b", 200)):
-        (inbox / folder).mkdir()
+    for folder, colour in (("a/x", 1), ("b/x", 200)):
+        (inbox / folder).mkdir(parents=True)
         (inbox / folder / "1.png").write_bytes(picture(colour))
+    (inbox / "facts.csv").write_text(f"id,file\np1,{name}\n")
+    mapping = mapping_of(tmp_path, 'columns = { patient = "id", file = "file" }\n')
+    hospital.take(inbox, mapping=mapping)
+    assert hospital.quarantine() == {"a/x/1.png": "unknown-patient", "b/x/1.png": "unknown-patient"}
+    assert all("ambiguous" in row.message and "write the path" in row.message for row in hospital.catalogue.rejected())
+    assert not hospital.state()["blobs"]
+    (inbox / "facts.csv").write_text("id,file\np1,a/x/1.png\np2,b/x/1.png\n")
+    assert hospital.take(inbox, mapping=mapping).outcomes["stored"] == 2
+
+
+def test_a_given_path_that_is_named_twice_is_one_place(hospital: Any, inbox: Path, tmp_path: Path) -> None:
+    (inbox / "1.png").write_bytes(picture())
     (inbox / "facts.csv").write_text("id,file\np1,1.png\n")
-    hospital.take(inbox, mapping=mapping_of(tmp_path, 'columns = { patient = "id", file = "file" }\n'))
-    assert hospital.quarantine() == {"b/1.png": "unknown-patient"}
+    mapping = mapping_of(tmp_path, 'columns = { patient = "id", file = "file" }\n')
+    assert hospital.take(inbox, inbox, mapping=mapping).outcomes == {"stored": 1, "duplicate": 1}
 
 
 def test_a_full_disk_stops_the_run_and_blames_no_file(

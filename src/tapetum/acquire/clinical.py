@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from tapetum.acquire.mapping import MappedObservation, TableMapping
 from tapetum.errors import RejectedInput
-from tapetum.model import Instance, Observation
+from tapetum.model import Observation
 from tapetum.protect import Pseudonymiser, mentions, words_of
 
 __all__ = ["Manifest", "TableRow", "read_table", "shifted_date"]
@@ -37,7 +37,8 @@ class Manifest:
     """Which row speaks of which file. Keys are paths or names of files as the table writes them."""
 
     rows: dict[str, TableRow] = field(default_factory=dict)
-    claimed: dict[str, str] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)
+    ambiguous: set[str] = field(default_factory=set)
 
     def add(self, row: TableRow) -> bool:
         """Keep a row about a file. A second one about the same file adds its facts, unless it contradicts the first."""
@@ -49,18 +50,28 @@ class Manifest:
             first.image.extend(row.image)
         return True
 
-    def claim(self, row: TableRow, instance: Instance) -> bool:
-        """Whether the row may speak of this file: a bare name that fits two different files may be about either."""
-        return self.claimed.setdefault(row.roles["file"], instance.source_digest) == instance.source_digest
+    def meet(self, relative: str, locator: str) -> None:
+        """Note that a file is there, before any is stored: a key that fits two places may be about either."""
+        key = self._key(relative)
+        if key is not None and self.places.setdefault(key, locator) != locator:
+            self.ambiguous.add(key)
 
     def find(self, relative: str) -> TableRow | None:
-        """The row of a file: by its whole path below the given folder, by any end of it, at last by its name."""
+        """The row of a file: by its whole path below the given folder, by any end of it, at last by its name.
+
+        Raises
+        ------
+        RejectedInput : unknown-patient where the row fits several files.
+        """
+        key = self._key(relative)
+        if key in self.ambiguous:
+            raise RejectedInput("unknown-patient", "the table's name for this file is ambiguous; write the path there")
+        return self.rows[key] if key is not None else None
+
+    def _key(self, relative: str) -> str | None:
         parts = PurePosixPath(relative).parts
-        for start in range(len(parts)):
-            row = self.rows.get("/".join(parts[start:]))
-            if row is not None:
-                return row
-        return None
+        ends = ("/".join(parts[start:]) for start in range(len(parts)))
+        return next((end for end in ends if end in self.rows), None)
 
 
 def read_table(

@@ -111,6 +111,8 @@ def acquire(
             for source in walk(paths, limits):
                 if source.kind == "table":
                     run.table(source, tables)
+            if "file" in tables.columns:  # and whether a name in them fits one file only, before any is stored
+                run.meet(walk(paths, limits))
         for source in walk(paths, limits):
             if source.kind == "table" and tables is None:
                 run.reject(source, RejectedInput("no-mapping"))
@@ -185,6 +187,12 @@ class _Run:
             self.flush()
         return None
 
+    def meet(self, sources: Iterator[Source]) -> None:
+        """Note which files there are for the rows of the tables."""
+        for source in sources:
+            if source.kind not in ("table", "archive"):
+                self._manifest.meet(source.relative, source.locator)
+
     def file(self, source: Source) -> Arrival | None:
         """Take in one file; whatever is wrong with it concerns it alone, and then there is no arrival."""
         try:
@@ -192,8 +200,6 @@ class _Run:
                 raise source.error
             row = self._manifest.find(source.relative)
             arrival = self._intake.take(source, row.roles if row else None)
-            if row is not None and arrival.instance is not None and not self._manifest.claim(row, arrival.instance):
-                raise RejectedInput("unknown-patient", "the row of the table fits several files")
         except RejectedInput as error:
             self.reject(source, error)
             return None
