@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -39,6 +40,7 @@ def test_a_row_becomes_observations_of_a_pseudonym_at_a_shifted_date() -> None:
         (",2020-01-01,1,x", "patient"),
         ("p1,01.02.2020,1,x", "date"),
         ("p1,0001-01-01,1,x", "date"),
+        ("p1,2020-01-01 Jane,1,x", "date"),
         ("p1,2020-13-01,1,x", "date"),
         ("p1,2020-01-01,old,x", "age"),
         ("p1,2020-01-01,inf,x", "age"),
@@ -59,6 +61,60 @@ def test_a_text_that_names_the_patient_is_refused() -> None:
     (row,) = rows_of("id,visit,age,note\nMRN7734512,,61,see 7734512\n")
     assert isinstance(row, RejectedInput)
     assert row.code == "identifier-survived"
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("seen 31.12.1961", "identifier-survived"),
+        ("seen 1961-12-31", "identifier-survived"),
+        ("call 555123", "identifier-survived"),
+        ("eye of Quillfeather", "identifier-survived"),
+        ("blurred " * 9, "invalid-row"),
+    ],
+)
+def test_a_text_that_could_tell_who_it_is_is_refused_by_row_and_column(text: str, code: str) -> None:
+    columns = {**MAPPING.columns, "name": "who"}
+    (row,) = rows_of(f"id,who,visit,age,note\np1,Quillfeather,,61,{text}\n", replace(MAPPING, columns=columns))
+    assert isinstance(row, RejectedInput)
+    assert (row.code, row.context) == (code, {"column": "note", "row": 2})
+    assert text.strip() not in str(row)
+
+
+def test_a_name_serves_to_look_for_it_and_goes_no_further() -> None:
+    columns = {**MAPPING.columns, "name": "who"}
+    (row,) = rows_of("id,who,visit,age,note\np1,Quillfeather,,61,well\n", replace(MAPPING, columns=columns))
+    assert isinstance(row, TableRow)
+    assert "Quillfeather" not in repr(row)
+
+
+def test_another_value_for_the_same_fact_is_refused_and_the_same_value_is_not() -> None:
+    first, same, other, later = rows_of(
+        "id,visit,age,note\np1,2020-01-01,61,\np1,2020-01-01,61,\np1,2020-01-01,62,\np1,2020-01-01T10:30,62,\n"
+    )
+    assert isinstance(first, TableRow)
+    assert isinstance(same, TableRow)
+    assert isinstance(later, TableRow)
+    assert isinstance(other, RejectedInput)
+    assert (other.code, other.context) == ("invalid-row", {"column": "age", "row": 4})
+
+
+def test_two_images_of_one_patient_may_differ() -> None:
+    item = MappedObservation("grade", "grade", level="image")
+    mapping = TableMapping(columns={"patient": "id", "file": "file"}, observations=(item,))
+    left, right, again = rows_of("id,file,grade\np1,l.png,1\np1,r.png,2\np1,l.png,3\n", mapping)
+    assert isinstance(left, TableRow)
+    assert isinstance(right, TableRow)
+    assert isinstance(again, RejectedInput)
+
+
+def test_the_time_of_day_stays_and_midnight_is_none() -> None:
+    morning, none = rows_of("id,visit,age,note\np1,2020-01-01 10:30,61,\np1,2020-01-01 00:00:00,62,\n")
+    assert isinstance(morning, TableRow)
+    assert isinstance(none, TableRow)
+    day = none.patient[0].effective_at
+    assert len(day) == 10
+    assert morning.patient[0].effective_at == f"{day}T10:30:00"
 
 
 def test_missing_values_make_no_observation() -> None:

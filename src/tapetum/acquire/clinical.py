@@ -7,16 +7,18 @@ import io
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import datetime, time
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
 from tapetum.acquire.mapping import MappedObservation, TableMapping
 from tapetum.errors import RejectedInput
 from tapetum.model import Observation
-from tapetum.protect import Pseudonymiser, mentions, words_of
+from tapetum.protect import Pseudonymiser, holds_number_or_date, mentions, words_of
 
 __all__ = ["Manifest", "TableRow", "read_table", "shifted_date"]
+
+LONGEST_TEXT = 64  # as DICOM's LO and SH: what is longer is free text and no category
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +81,15 @@ def read_table(
 ) -> Iterator[TableRow | RejectedInput]:
     """Yield each row of a CSV as its roles and its observations; a row that does not fit as its rejection.
 
-    Dates are ISO (YYYY-MM-DD or YYYYMMDD) and are shifted. A rejection names the row by its number and the column,
-    never a value.
+    Dates are ISO (YYYY-MM-DD or YYYYMMDD, with or without a time) and are shifted; the time of day stays, and midnight
+    means that there is none. A row that contradicts an earlier one about the same patient, image and date is refused.
+    A rejection names the row by its number and the column, never a value.
 
     Raises
     ------
     RejectedInput : invalid-row for a table that is no table or lacks a mapped column.
     """
+    told: dict[int, int] = {}  # hashes: what each fact of the table was, in little memory
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
     try:
         rows = csv.DictReader(text, delimiter=mapping.separator)
@@ -95,7 +99,10 @@ def read_table(
             raise RejectedInput("invalid-row", "the table lacks a mapped column", column=absent[0])
         for number, row in enumerate(rows, start=2):
             try:
-                yield _row({name: (cell or "").strip() for name, cell in row.items() if name}, mapping, names, source)
+                cells = {name: (cell or "").strip() for name, cell in row.items() if name}
+                found = _row(cells, mapping, names, source)
+                _refuse_a_contradiction(found, mapping, told)
+                yield found
             except RejectedInput as error:
                 error.context["row"] = number
                 yield error
@@ -110,14 +117,15 @@ def _row(row: Mapping[str, str], mapping: TableMapping, names: Pseudonymiser, so
     if not roles.get("patient"):
         raise RejectedInput("invalid-row", "a row without patient")
     patient_key = names.patient(roles["patient"])
-    effective_at = shifted_date(roles.get("date", ""), patient_key, names)
+    effective_at = _shifted(roles.get("date", ""), patient_key, names)
+    own = words_of(roles["patient"]) | words_of(roles.pop("name", ""))
     found: dict[str, list[Observation]] = {"patient": [], "image": []}
     for item in mapping.observations:
         raw = row.get(item.column, "")
         if raw in mapping.missing:
             continue
-        if item.kind == "text" and mentions(raw, words_of(roles["patient"])):
-            raise RejectedInput("identifier-survived", "the text names the patient", column=item.column)
+        if item.kind == "text":
+            _refuse_what_tells(raw, item.column, own)
         observation = Observation(
             patient_key,
             item.name,
@@ -133,6 +141,29 @@ def _row(row: Mapping[str, str], mapping: TableMapping, names: Pseudonymiser, so
     return TableRow(roles, found["patient"], found["image"])
 
 
+def _refuse_what_tells(text: str, column: str, own: frozenset[str]) -> None:
+    if mentions(text, own):
+        raise RejectedInput("identifier-survived", "the text names the patient", column=column)
+    if holds_number_or_date(text):
+        raise RejectedInput("identifier-survived", "the text holds a date or a long number", column=column)
+    if len(text) > LONGEST_TEXT:
+        raise RejectedInput("invalid-row", f"the text has more than {LONGEST_TEXT} characters", column=column)
+
+
+def _refuse_a_contradiction(row: TableRow, mapping: TableMapping, told: dict[int, int]) -> None:
+    """Keep what a row says, unless an earlier one said something else about the same: one of them would be lost."""
+    column = {item.name: item.column for item in mapping.observations}
+    image = (row.roles.get("file", ""), row.roles.get("series_instance_uid", ""))
+    said: dict[int, int] = {}
+    for place, facts in ((("", ""), row.patient), (image, row.image)):
+        for fact in facts:
+            key = hash((fact.patient_key, place, fact.name, fact.effective_at))
+            said[key] = hash((fact.value, fact.text))
+            if told.get(key, said[key]) != said[key]:
+                raise RejectedInput("invalid-row", "an earlier row says something else", column=column[fact.name])
+    told.update(said)
+
+
 def _number(raw: str, item: MappedObservation) -> float:
     try:
         number = float(raw)
@@ -145,9 +176,16 @@ def _number(raw: str, item: MappedObservation) -> float:
 
 def shifted_date(raw: str, patient_key: str, names: Pseudonymiser) -> str:
     """An ISO date moved by the patient's shift; empty stays empty. Raises RejectedInput for anything else."""
+    return _shifted(raw, patient_key, names)[:10]
+
+
+def _shifted(raw: str, patient_key: str, names: Pseudonymiser) -> str:
+    """The same with the time of day as given; midnight is what exports write for none."""
     if not raw:
         return ""
     try:
-        return names.shift_date(date.fromisoformat(raw[:10]), patient_key).isoformat()
+        moment = datetime.fromisoformat(raw)
+        day = names.shift_date(moment.date(), patient_key).isoformat()
     except (ValueError, OverflowError):
         raise RejectedInput("invalid-row", "not an ISO date") from None
+    return day if moment.time() == time.min else f"{day}T{moment.timetz().isoformat()}"

@@ -4,6 +4,7 @@ DICOM says by itself whose it is. A photograph, a NIfTI or a CSV does not: a map
 
     [columns]                 # role = column of the table; only `patient` is needed
     patient = "patient"
+    name = "surname"          # the patient's name: never stored, a text that holds it is refused
     file = "file"             # this row is about that picture (its name, or its path below the given folder)
     laterality = "eye"
     date = "visit"
@@ -38,7 +39,7 @@ from tapetum.model import Code
 __all__ = ["MappedObservation", "TableMapping", "read_mapping"]
 
 GROUPS = frozenset({"patient", "laterality", "date", "site", "study", "series", "role"})
-ROLES = GROUPS | {"file", "series_instance_uid"}
+ROLES = GROUPS | {"file", "name", "series_instance_uid"}
 MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "None", ".")
 
 
@@ -166,7 +167,7 @@ def _words(tree: Mapping[str, Any]) -> None:
 def _refuse_what_identifies(columns: Mapping[str, str], observations: tuple[MappedObservation, ...]) -> None:
     """The patient's number, the file's name and the true date are never observations; nor is a name used twice."""
     for item in observations:
-        for role in ("patient", "file", "date", "series_instance_uid"):
+        for role in ("patient", "name", "file", "date", "series_instance_uid"):
             if item.column == columns.get(role):
                 raise InvalidStudy(
                     f"[[observation]] column {item.column!r} is the {role} of [columns]",

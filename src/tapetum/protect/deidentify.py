@@ -21,7 +21,14 @@ from pydicom.datadict import keyword_for_tag
 from pydicom.uid import UID
 
 from tapetum.errors import IdentityExposed
-from tapetum.protect.identity import identifiers, mentions, mentions_bytes, mentions_number, values_of
+from tapetum.protect.identity import (
+    holds_number_or_date,
+    identifiers,
+    mentions,
+    mentions_bytes,
+    mentions_number,
+    values_of,
+)
 from tapetum.protect.pseudonym import Pseudonymiser
 
 __all__ = ["deidentify", "may_show_identity", "patient_of", "survivors"]
@@ -31,10 +38,6 @@ TEXT_VRS = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UT", "UR"
 NUMBER_VRS = frozenset({"DS", "IS"})
 TIME = re.compile(r"\d{2}:?(\d{2}:?(\d{2}(\.\d{1,6})?)?)?\s*")
 TIME_OF_DAY_AND_ZONE = re.compile(r"(\d{2}){0,3}(\.\d{1,6})?([+-]\d{4})?\s*")
-# A long number, or a date as people write it: neither has a place in a description.
-NUMBER_OR_DATE = re.compile(
-    r"\d{6,}|(19|20)\d\d[./-]\d{1,2}[./-]\d{1,2}(?!\d)|(?<!\d)\d{1,2}[./-]\d{1,2}[./-](19|20)\d\d(?!\d)"
-)
 EMPTY_TYPE_2 = (
     "PatientBirthDate", "ReferringPhysicianName", "AccessionNumber", "StudyID",
 )  # fmt: skip
@@ -180,7 +183,7 @@ def _may_stay(element: DataElement, keyword: str, own: frozenset[str]) -> bool:
     if _exposes(element, own):
         return False
     if keyword in rules.clean:
-        return not any(NUMBER_OR_DATE.search(str(value)) for value in values_of(element))
+        return not any(holds_number_or_date(str(value)) for value in values_of(element))
     if element.VR == "TM" and not all(TIME.fullmatch(str(value)) for value in values_of(element)):
         return False
     return keyword in rules.keep or (element.tag.group in rules.numeric_groups and element.VR in rules.numeric_vrs)

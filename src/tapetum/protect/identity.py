@@ -14,7 +14,9 @@ from itertools import pairwise, permutations
 from pydicom import DataElement, Dataset
 from pydicom.multival import MultiValue
 
-__all__ = ["identifiers", "mentions", "mentions_bytes", "mentions_number", "values_of", "words_of"]
+__all__ = [
+    "holds_number_or_date", "identifiers", "mentions", "mentions_bytes", "mentions_number", "values_of", "words_of",
+]  # fmt: skip
 
 NUMBERS = (
     "PatientID", "OtherPatientIDs", "AccessionNumber", "PatientTelephoneNumbers", "MedicalRecordLocator", "AdmissionID",
@@ -27,6 +29,10 @@ PHRASES = (
 SHORTEST_WORD, SHORTEST_FOREIGN_WORD, SHORTEST_NUMBER = 3, 2, 4
 # From here on a find inside another word is no chance any more (Muellers, PAT77345121).
 LONG_WORD, LONG_NUMBER = 5, 6
+# A long number, or a date as people write it: neither has a place in a description.
+NUMBER_OR_DATE = re.compile(
+    r"\d{6,}|(19|20)\d\d[./-]\d{1,2}[./-]\d{1,2}(?!\d)|(?<!\d)\d{1,2}[./-]\d{1,2}[./-](19|20)\d\d(?!\d)"
+)
 DIGRAPHS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe", "æ": "ae"})
 
 
@@ -77,6 +83,11 @@ def mentions_bytes(data: bytes, own: Iterable[str]) -> bool:
     """Whether an identifier of at least 5 characters stands in bytes that should be numbers or pixels."""
     lowered = data.lower()
     return any(phrase.encode() in lowered for phrase in own if len(phrase) >= LONG_WORD)
+
+
+def holds_number_or_date(text: str) -> bool:
+    """Whether a number of 6 or more digits, or a date, stands in a text that should only describe."""
+    return NUMBER_OR_DATE.search(text) is not None
 
 
 def values_of(element: DataElement) -> list[object]:
