@@ -333,13 +333,18 @@ def test_a_full_disk_stops_the_run_and_blames_no_file(
     assert hospital.quarantine() == {}
 
 
-def test_a_comment_in_a_compressed_frame_that_names_the_patient_is_noticed(hospital: Any, inbox: Path) -> None:
+@pytest.mark.parametrize("name", ["Quillfeather^Zebedee", "Lee^Zebedee", "MÜLLER^Zebedee"])
+def test_a_comment_in_any_compressed_frame_that_names_the_patient_is_noticed(
+    hospital: Any, inbox: Path, name: str
+) -> None:
     from pydicom.encaps import encapsulate
     from pydicom.uid import JPEGBaseline8Bit
 
-    dataset = dicom_series(slices=1, rows=10, columns=12, patient_name="Quillfeather^Zebedee")[0]
+    dataset = dicom_series(slices=1, rows=10, columns=12, patient_name=name)[0]
+    dataset.SpecificCharacterSet = "ISO_IR 192"
     dataset.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
-    dataset.PixelData = encapsulate([picture(kind="JPEG", comment=b"of Quillfeather")])
+    comment = f"of {name.split('^', maxsplit=1)[0]}".encode()
+    dataset.PixelData = encapsulate([picture(kind="JPEG"), picture(kind="JPEG", comment=comment)])
     dataset["PixelData"].VR = "OB"
     dataset["PixelData"].is_undefined_length = True
     (inbox / "a.dcm").write_bytes(to_bytes(dataset))

@@ -22,7 +22,7 @@ from tapetum.formats.sniff import promised_voxels
 from tapetum.model import Arrival, Instance, Rejected
 from tapetum.model.records import Role
 from tapetum.ports import BlobStore, Catalogue
-from tapetum.protect import Pseudonymiser, deidentify, identifiers, may_show_identity, mentions_bytes
+from tapetum.protect import Pseudonymiser, deidentify, identifiers, may_show_identity, mentions
 
 __all__ = ["Intake", "Policy", "chunks"]
 
@@ -101,7 +101,8 @@ class Intake:
         _refuse_what_is_no_image(found)
         if may_show_identity(found.header) and not self._policy.allow_burned_in:
             raise RejectedInput("burned-in-text")
-        if found.codec_head and mentions_bytes(found.codec_head, identifiers(found.header)):
+        own = identifiers(found.header)
+        if any(mentions(words.decode(code, "ignore"), own) for words in found.words() for code in ("latin-1", "utf-8")):
             raise RejectedInput("identifier-survived", "a comment in the compressed pixels names the patient")
         header = deidentify(found.header, self._names)
         with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as spool:

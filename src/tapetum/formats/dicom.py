@@ -30,6 +30,7 @@ from pydicom.uid import (
 )
 
 from tapetum.errors import RejectedInput
+from tapetum.formats.codec_words import words_in
 
 __all__ = ["IMPLEMENTATION_CLASS_UID", "DicomObject", "read", "write"]
 
@@ -37,7 +38,8 @@ IMPLEMENTATION_CLASS_UID = UID("2.25.163120774012803741836414523456402391170")
 UNDEFINED = 0xFFFFFFFF
 CHUNK = 1 << 20
 MAX_INFLATED = 1 << 28
-CODEC_HEAD_BYTES = 4096
+ELEMENT_HEAD_BYTES, ITEM_HEAD_BYTES = 12, 8
+MAGIC_BYTES = 6
 MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"
 # File meta information that names Explicit VR Little Endian and nothing else (PS3.10 7.1).
 PLAIN_META = (
@@ -58,17 +60,13 @@ CODEC_MAGIC = {
 
 @dataclass(frozen=True, slots=True)
 class DicomObject:
-    """One object: ``header`` without pixel element; the pixel element is ``file[start:stop]`` (equal when none).
-
-    ``codec_head`` is how the first compressed frame begins: its comments and application segments can hold words.
-    """
+    """One object: ``header`` without pixel element; the pixel element is ``file[start:stop]`` (equal when none)."""
 
     header: Dataset
     transfer_syntax: UID
     file: BinaryIO
     start: int
     stop: int
-    codec_head: bytes = b""
 
     @property
     def has_pixels(self) -> bool:
@@ -85,6 +83,15 @@ class DicomObject:
                 raise RejectedInput("truncated")
             left -= len(chunk)
             yield chunk
+
+    def words(self) -> Iterator[bytes]:
+        """What codecs and people wrote into the compressed frames: see `words_in`."""
+        at = self.start + ELEMENT_HEAD_BYTES
+        while self.transfer_syntax.is_encapsulated and at < self.stop - ITEM_HEAD_BYTES:
+            self.file.seek(at)
+            _, _, length = struct.unpack("<HHI", self.file.read(ITEM_HEAD_BYTES))
+            at += ITEM_HEAD_BYTES + length
+            yield from words_in(self.file, at - length, at)
 
     def pixel_digest(self) -> str:
         """sha256 hex of the pixel element: equal for the same pixels in the same encoding."""
@@ -121,10 +128,10 @@ def _read(file: BinaryIO) -> DicomObject:
             raise RejectedInput("missing-attribute", attribute=keyword)
     start = file.tell()
     syntax = _transfer_syntax(dataset)
-    stop, codec_head = _pixel_end(file, start, syntax, dataset)
+    stop = _pixel_end(file, start, syntax, dataset)
     if stop == start and dataset.get("Rows") is not None:
         raise RejectedInput("missing-pixel-data", "an image without pixel data")
-    return DicomObject(dataset, syntax, file, start, stop, codec_head)
+    return DicomObject(dataset, syntax, file, start, stop)
 
 
 def write(header: Dataset, source: DicomObject, out: BinaryIO) -> None:
@@ -230,12 +237,12 @@ def _transfer_syntax(dataset: Dataset) -> UID:
     return ExplicitVRLittleEndian if little else ExplicitVRBigEndian
 
 
-def _pixel_end(file: BinaryIO, start: int, syntax: UID, dataset: Dataset) -> tuple[int, bytes]:
-    """Where the pixel element ends (``start`` when there is none), and how its first compressed frame begins."""
+def _pixel_end(file: BinaryIO, start: int, syntax: UID, dataset: Dataset) -> int:
+    """Where the pixel element ends; ``start`` when there is none."""
     order = "<" if syntax.is_little_endian else ">"
     tag = file.read(4)
     if len(tag) < 4 or struct.unpack(f"{order}HH", tag) not in ((0x7FE0, 0x0008), (0x7FE0, 0x0009), (0x7FE0, 0x0010)):
-        return start, b""
+        return start
     if not syntax.is_implicit_VR:
         vr = file.read(4)[:2]
         if vr not in (b"OB", b"OW", b"OF", b"OD", b"UN"):
@@ -247,7 +254,7 @@ def _pixel_end(file: BinaryIO, start: int, syntax: UID, dataset: Dataset) -> tup
     encapsulated = length == UNDEFINED
     if encapsulated != syntax.is_encapsulated:
         raise RejectedInput("wrong-transfer-syntax", transfer_syntax=syntax)
-    return _encapsulated_end(file, syntax) if encapsulated else (_native_end(file, length, dataset), b"")
+    return _encapsulated_end(file, syntax) if encapsulated else _native_end(file, length, dataset)
 
 
 def _native_end(file: BinaryIO, length: int, dataset: Dataset) -> int:
@@ -275,10 +282,10 @@ def _is_blank(file: BinaryIO, start: int, stop: int) -> bool:
     return not any(any(file.read(min(CHUNK, stop - at))) for at in range(start, stop, CHUNK))
 
 
-def _encapsulated_end(file: BinaryIO, syntax: UID) -> tuple[int, bytes]:
+def _encapsulated_end(file: BinaryIO, syntax: UID) -> int:
     """Walk the fragments to the sequence delimiter; the first fragment must begin as its codec demands."""
     magic = next((magic for prefix, magic in CODEC_MAGIC.items() if syntax.startswith(prefix)), ())
-    fragment, first = 0, b""
+    fragment = 0
     while True:
         head = file.read(8)
         if len(head) < 8:
@@ -287,11 +294,11 @@ def _encapsulated_end(file: BinaryIO, syntax: UID) -> tuple[int, bytes]:
         if (group, element) == (0xFFFE, 0xE0DD):
             if fragment < 2:
                 raise RejectedInput("missing-pixel-data", "encapsulated pixel data without a fragment")
-            return file.tell(), first
+            return file.tell()
         if (group, element) != (0xFFFE, 0xE000):
             raise RejectedInput("truncated", "a fragment is cut short or damaged")
         if fragment == 1:
-            first = file.read(min(CODEC_HEAD_BYTES, length))
+            first = file.read(min(MAGIC_BYTES, length))
             if magic and not first.startswith(magic):
                 raise RejectedInput("wrong-transfer-syntax", transfer_syntax=syntax)
             length -= len(first)
