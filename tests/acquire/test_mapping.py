@@ -76,3 +76,10 @@ def test_a_mistake_is_named_by_its_place(tmp_path: Path, text: str, place: str) 
 def test_a_mapping_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InvalidStudy, match="cannot be read"):
         read_mapping(tmp_path / "nowhere.toml")
+
+
+def test_the_column_of_the_name_is_never_an_observation(tmp_path: Path) -> None:
+    place = tmp_path / "mapping.toml"
+    place.write_text('columns = { patient = "id", name = "who" }\n[[observation]]\ncolumn = "who"\nkind = "text"\n')
+    with pytest.raises(InvalidStudy, match="is the name of"):
+        read_mapping(place)

@@ -1,7 +1,7 @@
 import pytest
 from pydicom import Dataset
 
-from tapetum.protect import identifiers, mentions, mentions_bytes, words_of
+from tapetum.protect import holds_number_or_date, identifiers, mentions, mentions_bytes, words_of
 
 
 @pytest.mark.parametrize(
@@ -64,3 +64,9 @@ def test_identifiers_are_collected_at_every_depth_and_the_hospital_only_as_a_phr
 def test_bytes_that_hold_a_name_are_recognised() -> None:
     assert mentions_bytes(b"..QuillFeather..", words_of("Quillfeather"))
     assert not mentions_bytes(b"..Doe..", words_of("Doe"))
+
+
+@pytest.mark.parametrize("text", ["seen 31.12.1961", "1961-12-31", "call 555123"])
+def test_a_date_or_a_long_number_has_no_place_in_a_description(text: str) -> None:
+    assert holds_number_or_date(text)
+    assert not holds_number_or_date("grade 2 of 4, 12345")
