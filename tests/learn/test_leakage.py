@@ -154,3 +154,45 @@ def test_a_handful_of_patients_may_be_separated_by_chance(
     few = cohort.without(np.arange(12, 80), label="few", reason="")
     values = few.outcome + np.linspace(0, 0.5, 12)
     assert guard_cohort(study(), _with_feature(few, values, name="fundus/lucky"), tables[1])
+
+
+def _alone(cohort: Cohort, people: int, events: int) -> Cohort:
+    """One image each of so many people, of whom so many have the outcome."""
+    one = cohort.without(np.flatnonzero(np.arange(len(cohort.unit)) % 2), label="one each", reason="")
+    fewer = one.without(np.arange(people, len(one.unit)), label="few", reason="")
+    return replace(fewer, outcome=(np.arange(people) < events).astype(np.int64))
+
+
+@pytest.mark.parametrize("opposite", [False, True])
+@pytest.mark.parametrize(("people", "events"), [(60, 8), (20, 3)])
+def test_the_outcome_under_another_name_is_refused_when_events_are_rare(
+    virtual: Callable[..., Tables], study: Callable[..., Study], people: int, events: int, opposite: bool
+) -> None:
+    tables = virtual(60, 4)
+    rare = _alone(assemble(study(), *tables), people, events)
+    copy = _with_feature(rare, np.abs(rare.outcome - float(opposite)), name="fundus/copy")
+    error = _refused("outcome-as-feature", lambda: guard_cohort(study(), copy, tables[1]))
+    assert error.context["feature"] == "fundus/copy"
+
+
+@pytest.mark.parametrize(("people", "refused"), [(60, True), (20, False)])
+def test_eight_events_are_separated_by_chance_among_20_people_but_not_among_60(
+    virtual: Callable[..., Tables], study: Callable[..., Study], people: int, refused: bool
+) -> None:
+    tables = virtual(60, 4)
+    rare = _alone(assemble(study(), *tables), people, 8)
+    told = _with_feature(rare, rare.outcome + np.linspace(0, 0.5, people), name="fundus/told")
+    if refused:
+        _refused("outcome-as-feature", lambda: guard_cohort(study(), told, tables[1]))
+    else:
+        assert guard_cohort(study(), told, tables[1])
+
+
+def test_ten_images_each_of_six_people_may_be_separated_by_chance(
+    virtual: Callable[..., Tables], study: Callable[..., Study]
+) -> None:
+    tables = virtual(60, 4)
+    one = _alone(assemble(study(), *tables), 60, 30)
+    person = np.array([f"person {row // 10}" for row in range(60)])
+    same = replace(one, patient=person, person=person)
+    assert guard_cohort(study(), _with_feature(same, same.outcome * 1.0, name="fundus/lucky"), tables[1])

@@ -98,3 +98,8 @@ def test_a_file_that_is_not_there_or_not_toml_is_said(tmp_path: Path) -> None:
     (tmp_path / "study.toml").write_text("[study\n")
     with pytest.raises(InvalidStudy, match="not a TOML file"):
         read_study(tmp_path / "study.toml")
+
+
+def test_a_folder_instead_of_a_study_file_is_refused_and_not_a_crash(tmp_path: Path) -> None:
+    with pytest.raises(InvalidStudy, match="cannot be read"):
+        read_study(tmp_path)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from scipy.special import gammaln
 from scipy.stats import rankdata
 
 from tapetum.errors import LeakageFound
@@ -23,11 +24,13 @@ from tapetum.learn.study import Study
 __all__ = ["guard_cohort", "guard_splits", "without_copies"]
 
 PERFECT = 0.499
-"""A single feature whose ROC-AUC is further than this from one half is the outcome under another name."""
+"""A single feature whose ROC-AUC is further than this from one half separates the outcome."""
 
-ENOUGH = 10
-"""Units of each outcome that must be there before perfect separation is called impossible by chance."""
+CHANCE = 1e-6
+"""A perfect separation that luck would give to any of the features less often than this is not luck."""
 
+ENOUGH = 20
+"""People from whom on a column of two values that equals the outcome, or its opposite, is called the outcome."""
 
 FINE = 3
 """Features that hardly ever repeat, of which so many equal ones cannot be chance."""
@@ -185,10 +188,11 @@ def _not_named_as_outcome(study: Study, cohort: Cohort, observations: pl.DataFra
 
 def _not_equal_to_outcome(cohort: Cohort) -> Check:
     name = "outcome-as-feature"
+    everyone = np.ones(len(cohort.unit), bool)
     for j, column in enumerate(cohort.columns):
         known = ~np.isnan(cohort.x[:, j])
-        for values, who in ((cohort.x[known, j], cohort.outcome[known]), (known.astype(float), cohort.outcome)):
-            if _separates(values, who):
+        for values, who in ((cohort.x[:, j], known), (known.astype(float), everyone)):
+            if _tells(cohort, values, who):
                 raise LeakageFound(
                     name,
                     "one feature tells the outcome without error",
@@ -198,10 +202,33 @@ def _not_equal_to_outcome(cohort: Cohort) -> Check:
     return Check(name, f"none of {len(cohort.columns)} features, nor its being missing, tells the outcome by itself")
 
 
+def _tells(cohort: Cohort, values: NDArray[np.float64], who: NDArray[np.bool_]) -> bool:
+    """Whether a column separates the outcome of these units, and luck among so many features cannot be why."""
+    values, outcome, person = values[who], cohort.outcome[who], cohort.person[who]
+    if not _separates(values, outcome):
+        return False
+    if len(np.unique(values)) == 2 and len(np.unique(person)) >= ENOUGH:
+        return True
+    return bool(np.log(len(cohort.columns)) - _log_arrangements(person, outcome) < np.log(CHANCE))
+
+
 def _separates(values: NDArray[np.float64], outcome: NDArray[np.int64]) -> bool:
     events = int(outcome.sum())
     others = len(outcome) - events
-    if min(events, others) < ENOUGH:
+    if min(events, others) == 0:
         return False
     auc = (rankdata(values)[outcome == 1].sum() - events * (events + 1) / 2) / (events * others)
     return bool(abs(auc - 0.5) > PERFECT)
+
+
+def _log_arrangements(person: NDArray[np.str_], outcome: NDArray[np.int64]) -> float:
+    """Logarithm of the number of ways to deal the outcomes out: C(n, events) with one unit each.
+
+    The units of a person who is always or never an event are dealt out together: ten images are not ten people.
+    """
+    _, position = np.unique(person, return_inverse=True)
+    units, events = np.bincount(position), np.bincount(position, weights=outcome)
+    pattern = np.where(events == 0, 0, np.where(events == units, 1, 2))
+    people = gammaln(len(units) + 1) - gammaln(np.bincount(pattern) + 1).sum()
+    within = gammaln(units + 1) - gammaln(events + 1) - gammaln(units - events + 1)
+    return float(people + within.sum())

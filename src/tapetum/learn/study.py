@@ -219,12 +219,16 @@ def read_study(path: Path | str) -> Study:
     Raises
     ------
     NotFound : no such file.
-    InvalidStudy : not TOML, an unknown table or key, a wrong type, an impossible value; names table and key.
+    InvalidStudy : unreadable (a folder, for one), not TOML, an unknown table or key, a wrong type, an impossible value;
+        names table and key.
     """
     try:
         tree = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise NotFound("there is no such study file", hint="check the path", file=Path(path).name) from error
+    except OSError as error:
+        hint = "it must be a TOML file that you may read"
+        raise InvalidStudy(f"the study file cannot be read: {error.strerror}", hint=hint) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidStudy(f"not a TOML file: {error}", hint="correct the line that is named") from error
     return parse_study(tree)
