@@ -28,8 +28,9 @@ class Observation:
     """One fact about a patient, after FHIR Observation: a number in ``value`` or a word in ``text``.
 
     ``name`` is the column it becomes in a study. ``series_instance_uid`` and ``region`` are empty for facts that are
-    not of an image. ``effective_at`` is an ISO date, shifted like all dates of the patient. ``method`` says how it was
-    made (recipe and version, or the mapping), ``source`` from which bytes (a digest).
+    not of an image. ``effective_at`` is an ISO date, with the time of day where the source gives one, shifted like all
+    dates of the patient. ``method`` says how it was made (recipe and version, or the mapping), ``source`` from which
+    bytes (a digest).
     """
 
     patient_key: str
