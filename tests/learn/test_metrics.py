@@ -115,8 +115,14 @@ def test_net_benefit_by_hand() -> None:
 
 def test_a_calibration_group_has_the_exact_binomial_interval() -> None:
     # Clopper & Pearson 1934: 5 of 10 is .187 to .813.
-    rows = calibration_curve(np.array([0, 1] * 5), np.full(10, 0.4))
+    rows = calibration_curve(np.array([0, 1] * 5), np.full(10, 0.4), np.arange(10).astype(str))
     assert rows == [pytest.approx([0.4, 0.5, 0.1871, 0.8129, 10], abs=1e-4)]
+
+
+def test_three_images_of_each_patient_make_no_calibration_interval_narrower() -> None:
+    outcome, patient = np.array([0, 1] * 5), np.arange(10).astype(str)
+    thrice = calibration_curve(np.repeat(outcome, 3), np.full(30, 0.4), np.repeat(patient, 3), groups=1)
+    assert thrice == [pytest.approx([0.4, 0.5, 0.1871, 0.8129, 30], abs=1e-4)]
 
 
 @pytest.mark.parametrize(
@@ -139,13 +145,11 @@ def test_youden_finds_the_perfect_cut_and_a_number_stays_as_it_is() -> None:
 def test_intervals_hold_the_figure_and_widen_when_patients_repeat() -> None:
     outcome, p, patient = _people()
     one = performance(outcome, p, patient, threshold=0.5, resamples=300)
-    four = performance(
-        np.repeat(outcome, 4), np.repeat(p, 4), np.repeat(patient, 4), threshold=0.5, resamples=300, repeats=4
-    )
+    four = performance(np.repeat(outcome, 4), np.repeat(p, 4), np.repeat(patient, 4), threshold=0.5, resamples=300)
     for name, e in one.metrics.items():
         assert e.low <= e.value <= e.high, name
     # The same people four times over are not more people.
-    assert (four.n, four.patients, four.events) == (one.n, one.patients, one.events) == (400, 200, outcome.sum())
+    assert (four.patients, one.patients, one.n, one.events) == (200, 200, 400, outcome.sum())
     assert four.metrics["roc_auc"].high == pytest.approx(one.metrics["roc_auc"].high, abs=1e-12)
 
 

@@ -116,7 +116,9 @@ def test_held_out_sites_share_nothing_with_those_learned_from(
 def test_repeats_do_not_make_more_people(virtual: Callable[..., Tables], study: Callable[..., Study]) -> None:
     rule = study(validation={"repeats": 2}, models={"budget": 1})
     result, _ = run_study(rule, *virtual(40), jobs=1)
-    assert result.candidates[0].performance.n == sum(row.part == "cv" for row in result.predictions)
+    measured = result.candidates[0].performance
+    units = sum(row.part == "cv" for row in result.predictions)
+    assert measured.n == sum(row[-1] for row in measured.calibration) == units
 
 
 def test_the_stages_are_told_in_order(virtual: Callable[..., Tables], study: Callable[..., Study]) -> None:

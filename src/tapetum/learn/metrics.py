@@ -38,15 +38,14 @@ def performance(
     threshold: float,
     resamples: int = 1000,
     seed: int = 0,
-    repeats: int = 1,
 ) -> Performance:
     """All figures with 95 % intervals from resampling patients (percentile bootstrap).
 
     Parameters
     ----------
-    outcome, probability, patient : (n,) each; units of one patient stay together in a resample.
+    outcome, probability, patient : (n,) each, one row per unit: repeated predictions of a unit are averaged before.
+        Units of one patient stay together in a resample.
     threshold : a probability; at or above it a unit is called positive.
-    repeats : how often each unit is in the arrays (repeated cross-validation); the counts are divided by it.
 
     Returns
     -------
@@ -58,14 +57,14 @@ def performance(
     metrics = {name: _estimate(float(value[0]), drawn[name]) for name, value in values.items()}
     both = 0 < outcome.sum() < len(outcome)
     return Performance(
-        n=len(outcome) // repeats,
+        n=len(outcome),
         patients=len(np.unique(patient)),
-        events=int(outcome.sum()) // repeats,
+        events=int(outcome.sum()),
         threshold=threshold,
         metrics=metrics,
         roc=_roc(outcome, probability) if both else [],
         pr=_pr(outcome, probability) if both else [],
-        calibration=calibration_curve(outcome, probability),
+        calibration=calibration_curve(outcome, probability, patient),
         decision=decision_curve(outcome, probability),
     )
 
@@ -134,19 +133,26 @@ def choose_threshold(outcome: Ints, probability: Floats, rule: float | str) -> t
     return float(cuts[specificity >= least][0]), f"lowest threshold with specificity >= {wanted} {where}"
 
 
-def calibration_curve(outcome: Ints, probability: Floats, *, groups: int = 10) -> list[list[float]]:
-    """Rows (mean predicted, observed fraction, low, high, n) of equally large groups; exact binomial intervals.
+def calibration_curve(
+    outcome: Ints, probability: Floats, patient: NDArray[np.str_], *, groups: int = 10
+) -> list[list[float]]:
+    """Rows (mean predicted, observed fraction, low, high, n) of equally large groups of units.
 
-    The interval is Clopper & Pearson's (1934, Biometrika 26:404). Groups have at least 10 units where there are enough.
+    The interval is Clopper & Pearson's (1934, Biometrika 26:404) at the effective number of units (Korn & Graubard
+    1998, Surv Methodol 24:193). Units of one patient in a group count as one, as if always alike: the effective number
+    is n squared / sum of squared units per patient (Kish 1965), n itself with one unit each. Unlike a bootstrap, this
+    gives a group without events an interval. Groups have at least 10 units where there are enough.
     """
     count = max(1, min(groups, len(outcome) // 10))
     order = np.argsort(probability, kind="stable")
     rows = []
     for part in np.array_split(order, count):
-        n, k = len(part), int(outcome[part].sum())
-        low = float(beta.ppf(0.025, k, n - k + 1)) if k else 0.0
-        high = float(beta.ppf(0.975, k + 1, n - k)) if k < n else 1.0
-        rows.append([float(probability[part].mean()), k / n, low, high, float(n)])
+        units = np.unique(patient[part], return_counts=True)[1]
+        effective, observed = len(part) ** 2 / float((units**2).sum()), float(outcome[part].mean())
+        k = effective * observed
+        low = float(beta.ppf(0.025, k, effective - k + 1)) if observed > 0 else 0.0
+        high = float(beta.ppf(0.975, k + 1, effective - k)) if observed < 1 else 1.0
+        rows.append([float(probability[part].mean()), observed, low, high, float(len(part))])
     return rows
 
 

@@ -191,26 +191,27 @@ def _choose(run: _Run, oof: Mapping[str, OutOfFold]) -> _Chosen:
     candidates: list[Candidate] = []
     for number, (family, one) in enumerate(oof.items()):
         repeats = len(one.probability)
-        rows = np.tile(run.test.train, repeats)
+        rows = run.test.train
         outcome = run.cohort.outcome[rows]
         # A patient is in one fold of the first repeat: crossing over those keeps all repeats of a patient together.
-        p, recalibration = cross_recalibrate(one.probability.ravel(), outcome, np.tile(one.fold[0], repeats))
+        p, recalibration = cross_recalibrate(
+            one.probability.ravel(), np.tile(outcome, repeats), np.tile(one.fold[0], repeats)
+        )
+        # Each unit counts once: three repeats are not three times the people.
+        p = p.reshape(one.probability.shape).mean(axis=0)
         cut, words = choose_threshold(outcome, p, run.study.validation.threshold)
-        measured = _measured(run, rows, p, threshold=cut, repeats=repeats)
-        candidates.append(Candidate(family, measured, _by_site(run, rows, p, threshold=cut, repeats=repeats)))
+        measured = _measured(run, rows, p, threshold=cut)
+        candidates.append(Candidate(family, measured, _by_site(run, rows, p, threshold=cut)))
         if measured.metrics["roc_auc"].value > highest:
             highest = measured.metrics["roc_auc"].value
-            mean = p.reshape(one.probability.shape).mean(axis=0)
-            best = _Chosen(family, one, mean, recalibration, cut, words, candidates)
+            best = _Chosen(family, one, p, recalibration, cut, words, candidates)
         run.tell("figures", number + 1, len(oof))
     if best is None:
         raise ValidationFailed("no model could be measured", hint="look at the cohort flow")
     return best
 
 
-def _measured(
-    run: _Run, rows: NDArray[np.int64], probability: Floats, *, threshold: float, repeats: int = 1
-) -> Performance:
+def _measured(run: _Run, rows: NDArray[np.int64], probability: Floats, *, threshold: float) -> Performance:
     return performance(
         run.cohort.outcome[rows],
         probability,
@@ -218,20 +219,17 @@ def _measured(
         threshold=threshold,
         resamples=run.study.validation.bootstrap,
         seed=run.study.study.seed,
-        repeats=repeats,
     )
 
 
-def _by_site(
-    run: _Run, rows: NDArray[np.int64], probability: Floats, *, threshold: float, repeats: int
-) -> dict[str, Performance]:
+def _by_site(run: _Run, rows: NDArray[np.int64], probability: Floats, *, threshold: float) -> dict[str, Performance]:
     site = run.cohort.site[rows]
     names = [str(name) for name in np.unique(site) if name]
     found = {}
     for name in names if len(names) > 1 else []:
         here = site == name
-        if here.sum() >= LEAST_OF_A_SITE * repeats and len(np.unique(run.cohort.outcome[rows][here])) == 2:
-            found[name] = _measured(run, rows[here], probability[here], threshold=threshold, repeats=repeats)
+        if here.sum() >= LEAST_OF_A_SITE and len(np.unique(run.cohort.outcome[rows][here])) == 2:
+            found[name] = _measured(run, rows[here], probability[here], threshold=threshold)
     return found
 
 
