@@ -38,7 +38,7 @@ def test_honest_data_passes_every_guard(tables: Tables, cohort: Cohort, study: C
     names = [check.name for check in guard_cohort(study(), cohort, tables[1])]
     assert names == ["identical-image", "identical-row", "outcome-name", "outcome-as-feature"]
     cut = folds(cohort.patient, cohort.outcome, count=4, seed=1)
-    assert [check.name for check in guard_splits(cohort, cut, sites_apart=False)] == ["patient", "image"]
+    assert [check.name for check in guard_splits(cohort, cut, sites_apart=False)] == ["patient", "image", "site"]
     by_site = [Split("A", np.flatnonzero(cohort.site != "A"), np.flatnonzero(cohort.site == "A"))]
     assert [check.name for check in guard_splits(cohort, by_site, sites_apart=True)][-1] == "site"
 
@@ -59,6 +59,13 @@ def test_an_image_on_both_sides_is_refused(cohort: Cohort) -> None:
 def test_a_site_on_both_sides_is_refused(cohort: Cohort) -> None:
     split = Split("A", np.arange(0, 40), np.arange(40, 80))
     _refused("site", lambda: guard_splits(cohort, [split], sites_apart=True))
+
+
+def test_sites_that_were_not_held_out_are_said(cohort: Cohort) -> None:
+    split = Split("fold 1", np.arange(0, 40), np.arange(40, 80))
+    assert "not held out" in guard_splits(cohort, [split], sites_apart=False)[-1].detail
+    one_site = replace(cohort, site=np.full(len(cohort.unit), "A"))
+    assert [check.name for check in guard_splits(one_site, [split], sites_apart=False)] == ["patient", "image"]
 
 
 def test_the_same_image_under_two_patients_is_refused(

@@ -86,8 +86,13 @@ def guard_splits(cohort: Cohort, splits: Sequence[Split], *, sites_apart: bool) 
         Check("patient", f"{told}: no patient on both sides"),
         Check("image", f"{told}: no image on both sides"),
     ]
-    sites = len(np.unique(cohort.site))
-    return [*checks, Check("site", f"{sites} sites: none on both sides")] if sites_apart else checks
+    sites = len(np.unique(cohort.site[cohort.site != ""]))
+    if sites_apart:
+        checks.append(Check("site", f"{sites} sites: none on both sides"))
+    elif sites > 1:
+        told = f"{sites} sites exist and were not held out: the figures say nothing about a hospital never seen"
+        checks.append(Check("site", f"{told}; set hold_out_sites = true"))
+    return checks
 
 
 def without_copies(cohort: Cohort) -> Cohort:
