@@ -210,7 +210,7 @@ def study(workspace: Workspace, path: Path) -> StudyRun:
     """Run a study and print its main figures."""
     finished = run_study(workspace, path)
     result = finished.result
-    people = result.test or next(item.performance for item in result.candidates if item.name == result.chosen)
+    people = result.measured
     auc = people.metrics["roc_auc"]
     console.print(
         f"  {result.chosen}, on {people.patients:,} people never seen before: "

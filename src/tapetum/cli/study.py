@@ -28,7 +28,7 @@ def run(study: Path, *, workspace: WorkspaceOption = None, json: Json = False) -
 
         finished = run_study(opened, study, on_progress=on_progress)
     result = finished.result
-    people = result.test or next(item.performance for item in result.candidates if item.name == result.chosen)
+    people = result.measured
     metrics = {
         name: f"{estimate.value:.3f} (95 % interval {estimate.low:.3f} to {estimate.high:.3f})"
         for name, estimate in people.metrics.items()

@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol
 
 from tapetum import standardise
@@ -34,7 +35,7 @@ FAILED = "failed"
 NOTICE = "notice"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Task:
     """One image series with its instances, and the mask series that refer to it with theirs."""
 
@@ -42,7 +43,7 @@ class Task:
     instances: tuple[Instance, ...]
     masks: tuple[tuple[Series, tuple[Instance, ...]], ...]
 
-    @property
+    @cached_property  # every row of the series carries it
     def source(self) -> str:
         """Digest of everything the task is made of: another slice or mask makes it another task."""
         everything = [*self.instances, *(instance for _, many in self.masks for instance in many)]

@@ -132,16 +132,14 @@ def _montage(workspace: Workspace, result: StudyResult, images: pl.DataFrame) ->
     tested = [row for row in result.predictions if row.part == "test"] or result.predictions
     if not tested or not len(images):
         return []
-    people = result.test or next(item.performance for item in result.candidates if item.name == result.chosen)
     tiles = []
-    for group, row in report.choose(tested, threshold=people.threshold):
+    for group, row in report.choose(tested, threshold=result.measured.threshold):
         for uid in _series_of(row, images)[:2]:
             try:
                 pixels = standardise.preview(workspace.image(uid))
             except TapetumError:
                 continue  # it is counted among the failed; a montage shows what can be shown
-            caption = f"{row.patient_key[:10]}"
-            tiles.append(MontageTile(pixels, caption, row.outcome, row.probability, group))
+            tiles.append(MontageTile(pixels, row.patient_key[:10], row.outcome, row.probability, group))
     return tiles
 
 

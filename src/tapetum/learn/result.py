@@ -124,6 +124,11 @@ class StudyResult:
     predictions: list[Prediction]
     lineage: Mapping[str, Any]
 
+    @property
+    def measured(self) -> Performance:
+        """The figures to quote: of the untouched test set, or, without one, of the chosen model in cross-validation."""
+        return self.test or next(item.performance for item in self.candidates if item.name == self.chosen)
+
     def to_json(self) -> dict[str, Any]:
         """Nested dicts, lists, strings and numbers; a figure that does not exist (NaN) is null, as JSON wants it."""
         tree: dict[str, Any] = _without_nan(asdict(self))

@@ -179,7 +179,7 @@ def _without_nulls(study: Mapping[str, Any]) -> dict[str, Any]:
 
 def _card(model: FittedModel, result: StudyResult) -> ModelCard:
     study = model.study
-    measured = result.test or next(c.performance for c in result.candidates if c.name == result.chosen)
+    measured = result.measured
     trained = [step for step in result.flow if step.label in ("Development set", "Test set")]
     if study.validation.final_fit == "development":
         trained = [step for step in trained if step.label == "Development set"]
