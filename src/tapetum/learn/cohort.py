@@ -126,7 +126,8 @@ def assemble(study: Study, series: pl.DataFrame, observations: pl.DataFrame) -> 
         pl.col("pixel_digest").filter(pl.col("pixel_digest") != "").unique().sort(),
     )
     described = ~np.isnan(x).all(axis=1)
-    placed = (rows["site"] != "").to_numpy() | (not (study.validation.hold_out_sites or study.validation.test_sites))
+    by_site = study.validation.hold_out_sites is True or bool(study.validation.test_sites)
+    placed = (rows["site"] != "").to_numpy() | (not by_site)
     keep = described & placed
     without = {"no features": int((~described).sum()), "no site": int((described & ~placed).sum())}
     flow.step("With features", rows.filter(keep), without)

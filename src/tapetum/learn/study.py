@@ -156,7 +156,8 @@ class ValidationRule:
     """``[validation]``: nested cross-validation on the development set, then one look at the test set.
 
     ``test_sites`` replaces ``test_fraction`` when given. ``hold_out_sites`` makes every outer fold one site and takes
-    whole sites into the test set. ``threshold`` is "sensitivity >= x", "specificity >= x", "youden" or a probability.
+    whole sites into the test set; "auto" does so where the sites allow it (see `tapetum.learn.plan`) and says in the
+    report what was done and why. ``threshold`` is "sensitivity >= x", "specificity >= x", "youden" or a probability.
     ``final_fit`` says on whom the packaged model is fitted after the test: "development" or "everyone".
     """
 
@@ -165,7 +166,7 @@ class ValidationRule:
     inner_folds: int = 3
     test_fraction: float = 0.25
     test_sites: tuple[str, ...] = ()
-    hold_out_sites: bool = False
+    hold_out_sites: bool | str = "auto"
     bootstrap: int = 1000
     threshold: float | str = "sensitivity >= 0.90"
     final_fit: str = "development"
@@ -176,6 +177,8 @@ class ValidationRule:
         _require(100 <= self.bootstrap <= 100_000, "validation", "bootstrap", "choose from 100 to 100000")
         _require(0 <= self.test_fraction < 0.9, "validation", "test_fraction", "choose a share from 0 to below 0.9")
         _choice(self.final_fit, ("development", "everyone"), "validation", "final_fit")
+        if isinstance(self.hold_out_sites, str):
+            _choice(self.hold_out_sites, ("auto",), "validation", "hold_out_sites")
         if isinstance(self.threshold, str):
             known = self.threshold == "youden" or RULE.fullmatch(self.threshold)
             hint = 'write "sensitivity >= 0.9", "specificity >= 0.9", "youden" or a probability'

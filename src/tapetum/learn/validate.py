@@ -28,20 +28,18 @@ from tapetum.learn.cohort import Cohort, assemble
 from tapetum.learn.envelope import fit_envelope
 from tapetum.learn.fitted import WITHIN_95, FittedModel, bagged_spread, bags, fit_members, mean_probability
 from tapetum.learn.importance import permutation_importance
-from tapetum.learn.leakage import guard_cohort, guard_splits, without_copies
+from tapetum.learn.leakage import guard_cohort, without_copies
 from tapetum.learn.metrics import choose_threshold, performance
 from tapetum.learn.nested import Learning, OutOfFold, nested, search_all
+from tapetum.learn.plan import LEAST_OF_A_SITE, plan_splits
 from tapetum.learn.result import Candidate, Check, FlowStep, Importance, Performance, Prediction, StudyResult
-from tapetum.learn.split import Split, folds, named_sites, set_aside, site_folds
+from tapetum.learn.split import Split
 from tapetum.learn.study import Study
 
 __all__ = ["run_study"]
 
 Floats = NDArray[np.float64]
 Progress = Callable[[str, int, int], None]
-
-LEAST_OF_A_SITE = 10
-"""A site with fewer units, or with one outcome only, has no figures of its own."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,10 +99,11 @@ def run_study(
         cohort = without_copies(cohort)
     checks = [*cohort.checks, *guard_cohort(study, cohort, observations)]
     tell("cohort", 1, 1)
-    test, outer = _splits(study, cohort)
-    checks += _guarded(study, cohort, test, outer)
-    run = _Run(study, cohort, test, outer, _development(study, cohort, test.train, jobs), tell)
-    chosen = _choose(run, nested(study.models.candidates, run.data, outer, tell))
+    plan = plan_splits(study, cohort)
+    study, test = plan.study, plan.test
+    checks += plan.checks
+    run = _Run(study, cohort, test, plan.outer, _development(study, cohort, test.train, jobs), tell)
+    chosen = _choose(run, nested(study.models.candidates, run.data, run.outer, tell))
     model, predictions = _final(run, chosen)
     tested = _test(run, model)
     importance = _importance(run, chosen)
@@ -137,37 +136,6 @@ def run_study(
         },
     )
     return result, model
-
-
-def _splits(study: Study, cohort: Cohort) -> tuple[Split, list[list[Split]]]:
-    """The test set by rows of the cohort, and per repeat the outer folds by rows of the development set."""
-    rule, seed = study.validation, study.study.seed
-    if rule.test_sites:
-        test = named_sites(cohort.site, rule.test_sites)
-    else:
-        test = set_aside(
-            cohort.person,
-            cohort.site,
-            cohort.outcome,
-            fraction=rule.test_fraction,
-            seed=seed,
-            whole_sites=rule.hold_out_sites,
-        )
-    if rule.hold_out_sites:
-        return test, [site_folds(cohort.site[test.train])]
-    patient, outcome = cohort.person[test.train], cohort.outcome[test.train]
-    return test, [folds(patient, outcome, count=rule.outer_folds, seed=seed + i) for i in range(rule.repeats)]
-
-
-def _guarded(study: Study, cohort: Cohort, test: Split, outer: list[list[Split]]) -> list[Check]:
-    """Ask the guards of every split; a test set of named sites shares no site even when the folds do."""
-    rule = study.validation
-    inner = [Split(s.name, test.train[s.train], test.train[s.held_out]) for cut in outer for s in cut]
-    checks = guard_splits(cohort, inner, sites_apart=rule.hold_out_sites)
-    if len(test.held_out):
-        last = guard_splits(cohort, [test], sites_apart=rule.hold_out_sites or bool(rule.test_sites))
-        checks += [Check(f"test-{check.name}", check.detail) for check in last]
-    return checks
 
 
 def _development(study: Study, cohort: Cohort, rows: NDArray[np.int64], jobs: int) -> Learning:
