@@ -21,12 +21,12 @@ from tapetum.acquire.clinical import Manifest, TableRow, read_table
 from tapetum.acquire.intake import Intake, Policy, chunks
 from tapetum.acquire.mapping import TableMapping
 from tapetum.acquire.walk import Limits, Source, stop_if_machine_fails, total_bytes, walk
-from tapetum.errors import IdentityExposed, InvalidGeometry, RejectedInput
+from tapetum.errors import IdentityExposed, InvalidGeometry, RejectedInput, TapetumError
 from tapetum.model import Arrival, Observation
 from tapetum.ports import BlobStore, Catalogue
 from tapetum.protect import Pseudonymiser
 
-__all__ = ["Progress", "Tally", "acquire"]
+__all__ = ["Progress", "Tally", "acquire", "refusal"]
 
 BATCH = 256
 BATCH_FACTS = 20_000
@@ -128,6 +128,22 @@ def acquire(
     return run.tally
 
 
+def refusal(error: BaseException) -> RejectedInput:
+    """What is wrong with an object, from what its reader raised; raises on what is not the object's own fault."""
+    if isinstance(error, RejectedInput):
+        return error
+    if isinstance(error, IdentityExposed):
+        return RejectedInput("identifier-survived", str(error))
+    if isinstance(error, InvalidGeometry):
+        return RejectedInput("unreadable", "its voxels have no possible place")
+    if isinstance(error, MemoryError):
+        return RejectedInput("archive-bomb", "it unfolds to more than this machine can hold")
+    stop_if_machine_fails(error)
+    if isinstance(error, DAMAGE):
+        return RejectedInput("unreadable", f"damaged inside: {type(error).__name__}")
+    raise error
+
+
 class _Run:
     """The batch under way."""
 
@@ -200,21 +216,8 @@ class _Run:
                 raise source.error
             row = self._manifest.find(source.relative)
             arrival = self._intake.take(source, row.roles if row else None)
-        except RejectedInput as error:
-            self.reject(source, error)
-            return None
-        except IdentityExposed as error:
-            self.reject(source, RejectedInput("identifier-survived", str(error)))
-            return None
-        except InvalidGeometry:
-            self.reject(source, RejectedInput("unreadable", "its voxels have no possible place"))
-            return None
-        except MemoryError:
-            self.reject(source, RejectedInput("archive-bomb", "it unfolds to more than this machine can hold"))
-            return None
-        except DAMAGE as error:
-            stop_if_machine_fails(error)
-            self.reject(source, RejectedInput("unreadable", f"damaged inside: {type(error).__name__}"))
+        except (TapetumError, MemoryError, *DAMAGE) as error:
+            self.reject(source, refusal(error))
             return None
         self.tally.bytes += source.size_bytes
         if row is not None and arrival.instance is not None:

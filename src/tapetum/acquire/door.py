@@ -1,0 +1,122 @@
+"""The door for senders that wait for an answer: what `Door.take` returns is written down for good.
+
+In: one object at a time, from many threads.  Out: its `Arrival` as it ended.  Start reading at `Door`.
+C-STORE and STOW-RS come through here; folders come through `acquire`, which needs no answer for each file. Both go the
+same way: `Intake.take`, blobs down, catalogue.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from tapetum.acquire.ingest import refusal
+from tapetum.acquire.intake import Intake
+from tapetum.acquire.walk import Source
+from tapetum.errors import TapetumError
+from tapetum.model import Arrival
+from tapetum.ports import Catalogue
+
+__all__ = ["Door"]
+
+MOST_AT_ONCE = 256
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    arrival: Arrival
+    answer: Future[Arrival]
+
+
+class Door:
+    """Takes objects in from any number of threads and commits together what arrives together.
+
+    One thread writes: while it waits for the disk, the next objects gather, so that a hundred senders need no more
+    syncs than one. Use as a context manager, or `close` it.
+
+    Parameters
+    ----------
+    on_stored : told of every arrival after it was written, in the writing thread; must be quick and not raise.
+    """
+
+    def __init__(
+        self, intake: Intake, catalogue: Catalogue, *, on_stored: Callable[[Arrival], object] = lambda _: None
+    ) -> None:
+        self._intake, self._catalogue, self._on_stored = intake, catalogue, on_stored
+        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._closed = False
+        self._lock = threading.Lock()
+        self._writer = threading.Thread(target=self._write, name="door", daemon=True)
+        self._writer.start()
+
+    def take(self, source: Source) -> Arrival:
+        """Take one object in and return when it, or its row in the quarantine, is durable.
+
+        Raises
+        ------
+        TapetumError : this machine cannot write (disk full, database gone); nothing is acknowledged then.
+        """
+        try:
+            arrival = self._intake.take(source, None)
+        except Exception as error:  # noqa: BLE001 - refusal() raises what is not the object's own fault
+            arrival = Arrival("rejected", rejected=self._intake.rejected(source, refusal(error)))
+        answer: Future[Arrival] = Future()
+        with self._lock:
+            if self._closed:
+                raise TapetumError("the door is closed", hint="send again when the server is up")
+            self._queue.put(_Waiting(arrival, answer))
+        return answer.result()
+
+    def close(self) -> None:
+        """Write what was taken and stop. Safe to call twice."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._queue.put(None)
+        self._writer.join()
+
+    def __enter__(self) -> Door:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _write(self) -> None:
+        going_on = True
+        while going_on:
+            batch = []
+            waiting = self._queue.get()
+            while waiting is not None:
+                batch.append(waiting)
+                if len(batch) == MOST_AT_ONCE:
+                    break
+                try:
+                    waiting = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+            going_on = waiting is not None
+            if batch:
+                self._commit(batch)
+
+    def _commit(self, batch: list[_Waiting]) -> None:
+        try:
+            self._intake.settle()
+            ended = self._catalogue.record([waiting.arrival for waiting in batch])
+        except Exception as error:  # noqa: BLE001 - whoever waits must be told, whatever it was
+            for waiting in batch:
+                waiting.answer.set_exception(_not_written(error))
+            return
+        for waiting, arrival in zip(batch, ended, strict=True):
+            waiting.answer.set_result(arrival)
+            self._on_stored(arrival)
+
+
+def _not_written(error: Exception) -> TapetumError:
+    if isinstance(error, TapetumError):
+        return error
+    told = TapetumError("the archive cannot write", hint="send again", error=type(error).__name__)
+    told.__cause__ = error
+    return told

@@ -1,0 +1,86 @@
+import io
+import threading
+from pathlib import Path
+
+import pytest
+
+from tapetum.acquire.door import Door
+from tapetum.acquire.intake import Intake, Policy
+from tapetum.acquire.walk import Source
+from tapetum.errors import TapetumError
+from tapetum.model import Arrival
+from tapetum.protect import Pseudonymiser
+from tapetum.store import LocalBlobs, SqlCatalogue
+from tapetum.testing import dicom_series, to_bytes
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> SqlCatalogue:
+    return SqlCatalogue(f"sqlite:///{tmp_path / 'catalogue.db'}")
+
+
+@pytest.fixture
+def intake(tmp_path: Path, catalogue: SqlCatalogue) -> Intake:
+    return Intake(LocalBlobs(tmp_path / "blobs"), catalogue, Pseudonymiser(bytes(32)), Policy(), None)
+
+
+def _source(data: bytes, name: str = "a") -> Source:
+    return Source(name, name, "dicom", len(data), 0, lambda: io.BytesIO(data))
+
+
+def _objects(count: int) -> list[bytes]:
+    return [to_bytes(each) for each in dicom_series(slices=count)]
+
+
+def test_what_is_answered_is_in_the_catalogue(intake: Intake, catalogue: SqlCatalogue) -> None:
+    with Door(intake, catalogue) as door:
+        arrival = door.take(_source(_objects(1)[0]))
+        assert arrival.outcome == "stored"
+        assert [series.instances for series in catalogue.series()] == [1]
+        assert door.take(_source(_objects(1)[0])).outcome == "duplicate"
+
+
+def test_damaged_bytes_are_answered_with_their_code_and_quarantined(intake: Intake, catalogue: SqlCatalogue) -> None:
+    with Door(intake, catalogue) as door:
+        arrival = door.take(_source(b"\0" * 128 + b"DICM" + b"garbage" * 9))
+    assert arrival.outcome == "rejected"
+    assert [row.code for row in catalogue.rejected()] == [arrival.rejected.code if arrival.rejected else ""]
+
+
+def test_many_senders_share_commits_and_each_gets_its_own_answer(intake: Intake, catalogue: SqlCatalogue) -> None:
+    objects = _objects(24)
+    found: dict[int, Arrival] = {}
+    seen: list[Arrival] = []
+    with Door(intake, catalogue, on_stored=seen.append) as door:
+        senders = [
+            threading.Thread(target=lambda i=i, data=data: found.update({i: door.take(_source(data, str(i)))}))
+            for i, data in enumerate(objects)
+        ]
+        for sender in senders:
+            sender.start()
+        for sender in senders:
+            sender.join()
+    uids = {arrival.instance.sop_instance_uid for arrival in found.values() if arrival.instance}
+    assert len(uids) == len(seen) == 24
+    assert catalogue.series()[0].instances == 24
+
+
+def test_a_catalogue_that_cannot_write_acknowledges_nothing(
+    intake: Intake, catalogue: SqlCatalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: object) -> list[Arrival]:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(catalogue, "record", full)
+    with Door(intake, catalogue) as door, pytest.raises(TapetumError, match="cannot write"):
+        door.take(_source(_objects(1)[0]))
+    monkeypatch.undo()
+    assert catalogue.series() == []
+
+
+def test_a_closed_door_takes_nothing(intake: Intake, catalogue: SqlCatalogue) -> None:
+    door = Door(intake, catalogue)
+    door.close()
+    door.close()
+    with pytest.raises(TapetumError, match="closed"):
+        door.take(_source(_objects(1)[0]))
