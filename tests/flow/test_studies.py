@@ -3,6 +3,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tapetum.errors import LeakageFound, NotFound
 from tapetum.flow import Workspace
@@ -46,10 +47,11 @@ def test_another_workspace_with_another_key_gives_the_same_figures(
     assert first.lineage["data_digest"] == second.lineage["data_digest"]
 
 
-def test_one_picture_under_two_patients_is_refused_by_name(workspace: Workspace, study: Path) -> None:
+@pytest.mark.parametrize("copy", ["copy.png", "copy.tif"])
+def test_one_picture_under_two_patients_is_refused_by_name(workspace: Workspace, study: Path, copy: str) -> None:
     table = study.parent / "pictures" / "spots.csv"
-    (study.parent / "pictures" / "copy.png").write_bytes((study.parent / "pictures" / "0.png").read_bytes())
-    table.write_text(table.read_text() + "Somebody else,copy.png,N,red\n")
+    Image.open(study.parent / "pictures" / "0.png").save(study.parent / "pictures" / copy)
+    table.write_text(table.read_text() + f"Somebody else,{copy},N,red\n")
     with pytest.raises(LeakageFound) as caught:
         run_study(workspace, study)
     assert caught.value.code == "leakage-identical-image"

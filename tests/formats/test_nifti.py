@@ -1,4 +1,5 @@
 import gzip
+import zlib
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -22,6 +23,17 @@ def nifti_bytes(array: np.ndarray, affine: np.ndarray = AFFINE, *, version: int 
     return gzip.compress(data, mtime=1) if compress else data
 
 
+def clean(data: bytes) -> bytes:
+    out = BytesIO()
+    nifti.clean(BytesIO(data), out, **ENOUGH)
+    return out.getvalue()
+
+
+def digest(data: bytes) -> str:
+    return nifti.clean(BytesIO(data), BytesIO(), **ENOUGH)
+
+
+ENOUGH = {"max_voxels": 1 << 28, "max_bytes": 1 << 30}
 VOXELS = np.arange(24, dtype=np.int16).reshape(2, 3, 4)  # x, y, z
 
 
@@ -147,16 +159,18 @@ def test_cleaning_leaves_no_word_and_the_same_image(version: int, *, compress: b
     image.header["descrip"], image.header["aux_file"], image.header["intent_name"] = b"Jane Doe", b"Doe.txt", b"Doe"
     if version == 1:
         image.header["db_name"] = b"Doe^Jane"
+    else:
+        image.header["unused_str"] = b"Doe^Jane"
     image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", b"Patient: Jane Doe"))
     data = image.to_bytes() + b"Doe, trailing"
     assert b"Doe" in data
-    cleaned = nifti.clean(gzip.compress(data) if compress else data)
+    cleaned = clean(gzip.compress(data) if compress else data)
     plain = gzip.decompress(cleaned) if compress else cleaned
     assert b"Doe" not in plain
     before, after = nifti.read(BytesIO(data)), nifti.read(BytesIO(cleaned))
     assert np.array_equal(before[0], after[0])
     assert before[1] == after[1]
-    assert nifti.clean(cleaned) == cleaned
+    assert clean(cleaned) == cleaned
 
 
 def test_ibsi_phantom_reads_as_simpleitk_reads_it(shared_data: Callable[[str], Path]) -> None:
@@ -174,3 +188,81 @@ def test_metres_become_millimetres() -> None:
     image = nib.Nifti1Image(VOXELS, np.diag([0.001, 0.001, 0.002, 1.0]))
     image.header.set_xyzt_units("meter")
     assert nifti.read(BytesIO(image.to_bytes()))[1].spacing_mm == pytest.approx((2, 1, 1))
+
+
+@pytest.mark.parametrize("slope", [1.0, 2.0])
+def test_scaling_that_is_no_number_is_unreadable(slope: float) -> None:
+    data = bytearray(nifti_bytes(VOXELS))
+    data[112:120] = np.array([slope, np.nan], "<f4").tobytes()  # scl_slope, scl_inter
+    with pytest.raises(RejectedInput) as caught:
+        nifti.read(BytesIO(bytes(data)))
+    assert caught.value.code == "unreadable"
+
+
+LONG = np.random.default_rng(1).integers(0, 900, (90, 80, 100)).astype(np.int16)  # more than one block
+
+
+def test_a_large_image_is_cleaned_byte_for_byte_as_a_whole_one_would_be() -> None:
+    plain = nifti_bytes(LONG)
+    assert clean(plain)[352:] == LONG.tobytes(order="F")
+    assert clean(gzip.compress(plain)) == zlib.compress(clean(plain), 9, 31)
+
+
+def same_values() -> dict[str, bytes]:
+    scaled = bytearray(nifti_bytes((LONG - 3).astype(np.int16)))
+    scaled[112:120] = np.array([1.0, 3.0], "<f4").tobytes()
+    big_endian = nib.Nifti1Image(LONG, AFFINE, nib.Nifti1Header(endianness=">"))
+    return {
+        "plain": nifti_bytes(LONG),
+        "compressed": nifti_bytes(LONG, compress=True),
+        "nifti-2": nifti_bytes(LONG, version=2),
+        "four dimensions": nifti_bytes(LONG[..., None]),
+        "float32": nifti_bytes(LONG.astype(np.float32)),
+        "float64": nifti_bytes(LONG.astype(np.float64)),
+        "big endian": big_endian.to_bytes(),
+        "scaled": bytes(scaled),
+        "other place": nifti_bytes(LONG, np.eye(4)),
+    }
+
+
+def test_the_same_values_are_one_image_however_they_are_stored() -> None:
+    assert len(set(same_values().values())) == len(same_values())
+    assert len({digest(data) for data in same_values().values()}) == 1
+
+
+def test_one_other_voxel_or_another_shape_is_another_image() -> None:
+    changed = LONG.copy()
+    changed[-1, -1, -1] += 1
+    assert len({digest(nifti_bytes(array)) for array in (LONG, changed, LONG.reshape(80, 90, 100))}) == 3
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_cleaning_refuses_what_reading_refuses(*, compress: bool) -> None:
+    holes = LONG.astype(np.float32)
+    holes[0, 0, 0] = holes[-1, -1, -1] = np.nan
+    cut = nifti_bytes(LONG, compress=compress)[:-9]
+    sheared = AFFINE.copy()
+    sheared[0, 1] = 0.5
+    with pytest.raises(RejectedInput, match="voxels 2") as caught:
+        clean(nifti_bytes(holes, compress=compress))
+    assert caught.value.code == "not-finite"
+    with pytest.raises(RejectedInput) as caught:
+        clean(cut)
+    assert caught.value.code == "truncated"
+    with pytest.raises(InvalidGeometry):
+        clean(nifti_bytes(LONG, sheared, compress=compress))
+
+
+def test_cleaning_reads_a_compressed_file_to_its_checksum() -> None:
+    data = bytearray(nifti_bytes(LONG, compress=True))
+    data[-6] ^= 255
+    with pytest.raises(RejectedInput) as caught:
+        clean(bytes(data))
+    assert caught.value.code == "unreadable"
+
+
+def test_a_small_file_that_promises_a_large_volume_is_a_bomb() -> None:
+    bomb = gzip.compress(nifti_bytes(np.zeros((64, 64, 64), np.int8)))
+    with pytest.raises(RejectedInput) as caught:
+        nifti.clean(BytesIO(bomb), BytesIO(), max_voxels=200 * len(bomb), max_bytes=1 << 30)
+    assert caught.value.code == "picture-bomb"

@@ -20,6 +20,16 @@ def encoded(kind: str, *, mode: str = "RGB", **options: object) -> bytes:
     return file.getvalue()
 
 
+def clean(data: bytes, max_pixels: int = ENOUGH) -> bytes:
+    out = BytesIO()
+    picture.clean(BytesIO(data), out, max_pixels=max_pixels)
+    return out.getvalue()
+
+
+def digest(data: bytes) -> str:
+    return picture.clean(BytesIO(data), BytesIO(), max_pixels=ENOUGH)
+
+
 def exif(orientation: int = 1) -> Pillow.Exif:
     tags = Pillow.Exif()
     tags[0x0112], tags[0x010E] = orientation, "Jane Doe"
@@ -46,28 +56,28 @@ WITH_NAMES = {
 def test_cleaning_takes_the_name_and_leaves_every_pixel(kind: str) -> None:
     data = WITH_NAMES[kind]()
     assert b"Jane" in data
-    cleaned = picture.clean(data, ENOUGH)
+    cleaned = clean(data)
     assert b"Jane" not in cleaned
     assert np.array_equal(picture.read(BytesIO(data)), picture.read(BytesIO(cleaned)))
-    assert picture.clean(cleaned, ENOUGH) == cleaned
+    assert clean(cleaned) == cleaned
 
 
 def test_jpeg_keeps_its_compressed_bytes() -> None:
     data = encoded("JPEG", exif=exif())
     scan = data[data.index(b"\xff\xda") :]
-    assert picture.clean(data, ENOUGH).endswith(scan)
+    assert clean(data).endswith(scan)
 
 
 def test_jpeg_keeps_its_colour_profile_and_adobe_transform() -> None:
     profile = b"a colour profile" * 9
-    assert b"ICC_PROFILE" in picture.clean(encoded("JPEG", icc_profile=profile), ENOUGH)
-    assert b"Adobe" in picture.clean(encoded("JPEG", mode="CMYK"), ENOUGH)
+    assert b"ICC_PROFILE" in clean(encoded("JPEG", icc_profile=profile))
+    assert b"Adobe" in clean(encoded("JPEG", mode="CMYK"))
 
 
 def test_name_of_a_png_colour_profile_is_dropped() -> None:
     plain = encoded("PNG")
     body = b"Jane Doe\0\0" + zlib.compress(b"profile")
-    cleaned = picture.clean(plain[:33] + chunk(b"iCCP", body) + plain[33:], ENOUGH)
+    cleaned = clean(plain[:33] + chunk(b"iCCP", body) + plain[33:])
     assert b"iCCP" in cleaned
     assert b"Jane" not in cleaned
 
@@ -78,7 +88,7 @@ def test_turned_photograph_is_read_upright() -> None:
 
 @pytest.mark.parametrize("kind", ["TIFF", "BMP"])
 def test_tiff_and_bmp_become_png(kind: str) -> None:
-    cleaned = picture.clean(encoded(kind), ENOUGH)
+    cleaned = clean(encoded(kind))
     assert cleaned.startswith(b"\x89PNG")
     assert np.array_equal(picture.read(BytesIO(cleaned)), COLOUR)
 
@@ -89,7 +99,7 @@ def test_sixteen_bit_grey_stays_sixteen_bit(kind: str) -> None:
     file = BytesIO()
     Pillow.fromarray(grey).save(file, kind)
     assert np.array_equal(picture.read(file), grey)
-    assert np.array_equal(picture.read(BytesIO(picture.clean(file.getvalue(), ENOUGH))), grey)
+    assert np.array_equal(picture.read(BytesIO(clean(file.getvalue()))), grey)
 
 
 def test_sixteen_bit_colour_stays_sixteen_bit() -> None:
@@ -110,7 +120,7 @@ def test_every_kind_of_png_is_grey_or_rgb(mode: str, shape: tuple[int, ...]) -> 
 def test_cut_picture_is_truncated(kind: str, part: float) -> None:
     data = encoded(kind)
     with pytest.raises(RejectedInput) as caught:
-        picture.clean(data[: int(len(data) * part)], ENOUGH)
+        clean(data[: int(len(data) * part)])
     assert caught.value.code == "truncated"
 
 
@@ -138,14 +148,14 @@ def test_picture_bomb_is_refused_by_its_header_alone(side: int) -> None:
     # The header promises a picture that is not there: whoever decoded first would say truncated.
     header = chunk(b"IHDR", side.to_bytes(4, "big") * 2 + b"\x08\x02\0\0\0")
     with pytest.raises(RejectedInput) as caught:
-        picture.clean(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", b"x"), 100_000_000)
+        clean(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", b"x"), 100_000_000)
     assert caught.value.code == "picture-bomb"
 
 
 def test_limit_is_in_pixels_and_includes_itself() -> None:
-    picture.clean(encoded("PNG"), 2400)
+    clean(encoded("PNG"), 2400)
     with pytest.raises(RejectedInput) as caught:
-        picture.clean(encoded("PNG"), 2399)
+        clean(encoded("PNG"), 2399)
     assert caught.value.code == "picture-bomb"
 
 
@@ -154,7 +164,7 @@ def test_tiff_of_several_pages_is_unsupported() -> None:
     file = BytesIO()
     pages[0].save(file, "TIFF", save_all=True, append_images=pages[1:])
     with pytest.raises(RejectedInput) as caught:
-        picture.clean(file.getvalue(), ENOUGH)
+        clean(file.getvalue())
     assert caught.value.code == "unsupported"
 
 
@@ -164,3 +174,38 @@ def test_floating_point_tiff_is_unsupported() -> None:
     with pytest.raises(RejectedInput) as caught:
         picture.read(file)
     assert caught.value.code == "unsupported"
+
+
+def test_the_same_pixels_are_one_image_in_every_encoding_without_loss() -> None:
+    encodings = [encoded("PNG"), encoded("PNG", compress_level=0), encoded("TIFF"), encoded("BMP")]
+    encodings += [encoded("TIFF", compression="tiff_lzw"), encoded("PNG", pnginfo=text_chunk())]
+    assert len(set(encodings)) == len(encodings)
+    assert len({digest(data) for data in encodings}) == 1
+
+
+def test_a_jpeg_and_its_pixels_written_as_png_are_one_image() -> None:
+    photograph = encoded("JPEG", exif=exif(6))
+    assert digest(photograph) == digest(bytes(imagecodecs.png_encode(picture.read(BytesIO(photograph)))))
+
+
+def test_grey_is_one_image_in_grey_and_in_colour() -> None:
+    out = BytesIO()
+    Pillow.fromarray(COLOUR).convert("L").convert("RGB").save(out, "BMP")
+    assert digest(out.getvalue()) == digest(encoded("PNG", mode="L"))
+
+
+def test_sixteen_bit_pixels_are_one_image_in_either_byte_order() -> None:
+    grey = COLOUR[..., 0].astype(np.uint16) * 257
+    found = set()
+    for kind, order in (("TIFF", "<u2"), ("TIFF", ">u2"), ("PNG", "<u2")):
+        out = BytesIO()
+        Pillow.fromarray(grey.astype(order)).save(out, kind)
+        found.add(digest(out.getvalue()))
+    assert len(found) == 1
+
+
+def test_one_other_pixel_or_another_shape_is_another_image() -> None:
+    changed = COLOUR.copy()
+    changed[3, 4, 1] ^= 1
+    others = [COLOUR, changed, COLOUR.reshape(60, 40, 3), COLOUR[..., 0], COLOUR[..., 0].astype(np.uint16)]
+    assert len({digest(bytes(imagecodecs.png_encode(np.ascontiguousarray(other)))) for other in others}) == len(others)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import io
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
@@ -18,7 +16,6 @@ from tapetum.acquire.mapping import TableMapping
 from tapetum.acquire.walk import SPOOL_BYTES, Source
 from tapetum.errors import RejectedInput
 from tapetum.formats import dicom, nifti, nrrd, picture
-from tapetum.formats.sniff import promised_voxels
 from tapetum.model import Arrival, Instance, Rejected
 from tapetum.model.records import Role
 from tapetum.ports import BlobStore, Catalogue
@@ -27,7 +24,6 @@ from tapetum.protect import Pseudonymiser, deidentify, identifiers, may_show_ide
 __all__ = ["Intake", "Policy", "chunks"]
 
 SEGMENTATION, STRUCTURE_SET = "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.481.3"
-PROMISE_BYTES = 1 << 14
 KEPT_ATTRIBUTES = (
     "Modality", "SOPClassUID", "StudyDate", "StudyDescription", "SeriesDescription", "BodyPartExamined", "Laterality",
     "ImageLaterality", "PatientSex", "PatientAge", "Manufacturer", "ManufacturerModelName", "FrameOfReferenceUID",
@@ -37,7 +33,11 @@ KEPT_ATTRIBUTES = (
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Settings of the door. ``site`` names the institution; empty means each object's own, as a pseudonym."""
+    """Settings of the door. ``site`` names the institution; empty means each object's own, as a pseudonym.
+
+    A picture may have ``max_pixels``; a volume that many voxels, or `formats.voxels.MAX_RATIO` for each of its bytes
+    when that is more. Nothing may unfold to more than ``max_bytes``.
+    """
 
     max_bytes: int = 16 << 30
     max_pixels: int = 1 << 28
@@ -144,19 +144,19 @@ class Intake:
         with source.open() as file:
             # The same picture of another patient or study is another instance: who it belongs to is not in its bytes.
             digest = self._digest(file, patient_key, facts.get("study", ""))
-            data = None if self._catalogue.known([digest]) else _cleaned(source.kind, file, self._policy.max_pixels)
+            known = bool(self._catalogue.known([digest]))
+            blob, size, pixel_digest = ("", 0, "") if known else self._put_clean(source.kind, file)
         role: Role = "mask" if facts.get("role") == self._mapping.mask else "image"
         group = f"{patient_key}:{facts.get('study', '')}:{facts.get('series', '')}"
         series_uid = self._names.uid(f"series:{group}:{role}" if facts.get("series") else f"file:{digest}")
         day = shifted_date(facts.get("date", ""), patient_key, self._names)
-        blob = self._blobs.put(data) if data is not None else ""
         attributes = {
             "Modality": self._mapping.image.get("modality", "OT"),
             "BodyPartExamined": self._mapping.image.get("body_part_examined", ""),
             "ImageLaterality": facts.get("laterality", "")[:1].upper(),
             "StudyDate": day.replace("-", ""),
             "site": facts.get("site") or self._policy.site or self._mapping.image.get("site", ""),
-            "pixel_digest": blob,
+            "pixel_digest": pixel_digest,
         }
         if role == "mask":
             attributes["ReferencedSeriesInstanceUID"] = str(self._names.uid(f"series:{group}:image"))
@@ -170,13 +170,27 @@ class Intake:
             blob=blob,
             source_digest=digest,
             format=source.kind,
-            size_bytes=len(data) if data is not None else 0,
+            size_bytes=size,
             role=role,
             attributes={name: value for name, value in attributes.items() if value},
         )
-        if data is None:
+        if known:
             return Arrival("duplicate", instance=instance, arrived=self._names.digest((), source.locator))
         return self._stored(source, instance)
+
+    def _put_clean(self, kind: str, file: BinaryIO) -> tuple[str, int, str]:
+        """Store a file without a word in it, after it was read to its end once: its blob, size and pixel digest."""
+        most = self._policy.max_pixels
+        with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as spool:
+            out = cast(BinaryIO, spool)
+            if kind == "picture":
+                pixel_digest = picture.clean(file, out, max_pixels=most)
+            else:
+                clean = nifti.clean if kind == "nifti" else nrrd.clean
+                pixel_digest = clean(file, out, max_voxels=most, max_bytes=self._policy.max_bytes)
+            size = out.tell()
+            out.seek(0)
+            return self._blobs.put(out), size, pixel_digest
 
     def _stored(self, source: Source, instance: Instance) -> Arrival:
         """Stored, with the quarantine row it becomes should the catalogue find that it contradicts another."""
@@ -200,30 +214,6 @@ def _refuse_what_is_no_image(found: dicom.DicomObject) -> None:
     if "Image Storage" in name or sop_class == SEGMENTATION:
         raise RejectedInput("missing-pixel-data", sop_class=name)
     raise RejectedInput("unsupported", sop_class=name)
-
-
-def _cleaned(kind: str, file: BinaryIO, max_pixels: int) -> bytes:
-    """The file without a word in it, after it was read to its end once."""
-    if kind != "picture" and (voxels := promised_voxels(_head(file))) > max_pixels:
-        raise RejectedInput("picture-bomb", voxels=voxels, max_pixels=max_pixels)
-    file.seek(0)
-    data = file.read()
-    if kind == "picture":
-        return picture.clean(data, max_pixels)
-    module = nifti if kind == "nifti" else nrrd
-    module.read(io.BytesIO(data))
-    return bytes(module.clean(data))
-
-
-def _head(file: BinaryIO) -> bytes:
-    """The first bytes, not compressed."""
-    file.seek(0)
-    head = file.read(PROMISE_BYTES)
-    if not head.startswith(b"\x1f\x8b"):
-        return head
-    file.seek(0)
-    with gzip.GzipFile(fileobj=file) as inner:
-        return bytes(inner.read(PROMISE_BYTES))
 
 
 def _attributes(header: Dataset) -> dict[str, object]:

@@ -7,23 +7,23 @@ Definition: nifti1.h and nifti2.h of the NIfTI Data Format Working Group.  Start
 from __future__ import annotations
 
 import gzip
-import math
-import zlib
-from io import BytesIO
-from typing import Any, BinaryIO
+from contextlib import nullcontext
+from os import SEEK_END
+from typing import Any, BinaryIO, cast
 
 import nibabel as nib
 import numpy as np
+from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from tapetum.errors import RejectedInput
-from tapetum.formats.voxels import geometry_of, read_bytes
+from tapetum.formats.voxels import Voxels, geometry_of, gzipped, naming_damage
 from tapetum.model import Geometry
 
 __all__ = ["clean", "read"]
 
 HEADERS = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
-FREE_TEXT = ("descrip", "aux_file", "db_name", "data_type", "intent_name")
+FREE_TEXT = ("descrip", "aux_file", "db_name", "data_type", "intent_name", "unused_str")
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 TO_MM = {1: 1000.0, 2: 1.0, 3: 0.001}  # NIFTI_UNITS_METER, _MM, _MICRON
 
@@ -46,64 +46,68 @@ def read(file: BinaryIO) -> tuple[NDArray[Any], Geometry]:
     RejectedInput : truncated, unreadable, unsupported (colour, complex, five dimensions), not-finite.
     InvalidGeometry : voxels that are sheared or have no size.
     """
-    header, _, pixels = _parse(file)
-    shape = _shape(header)
-    array = np.frombuffer(pixels, header.get_data_dtype()).reshape(shape, order="F")
-    slope, intercept = header.get_slope_inter()
-    if slope is not None and (slope, intercept or 0.0) != (1.0, 0.0):
-        array = array * np.float64(slope) + np.float64(intercept or 0.0)
-    array = array.T
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise RejectedInput("not-finite", voxels=int((~np.isfinite(array)).sum()))
-    unit = TO_MM.get(int(header["xyzt_units"]) & 7, 1.0)
-    try:
-        affine = np.diag([unit, unit, unit, 1.0]) @ RAS_TO_LPS @ header.get_best_affine()
-    except (ValueError, nib.spatialimages.HeaderDataError) as error:
-        raise RejectedInput("unreadable", "the quaternion of the qform is impossible") from error
-    return np.ascontiguousarray(array), geometry_of(affine, (array.shape[-3], array.shape[-2], array.shape[-1]))
+    header, voxels = _open(file)
+    array = voxels.read().reshape(voxels.shape, order="F").T
+    return np.ascontiguousarray(array), _geometry(header, voxels.shape)
 
 
-def clean(data: bytes) -> bytes:
-    """The same image without free text: descrip, aux_file, db_name, data_type, intent_name, extensions, trailing bytes.
+def clean(file: BinaryIO, out: BinaryIO, *, max_voxels: int, max_bytes: int) -> str:
+    """Write the same image without free text: none of `FREE_TEXT`, no extensions, no trailing bytes.
 
     Voxel bytes and all numeric fields stay as they are. What was compressed is compressed again, with no time and no
-    name in it, so equal images give equal bytes.
+    name in it, so equal images give equal bytes. The file is read to its end once, and about a MiB of it is held.
+
+    Parameters
+    ----------
+    file : as for `read`.
+    out : the clean file is written there; what stands there after an error is of no use.
+    max_voxels, max_bytes : what it may unfold to, see `Voxels.refuse_bomb`.
+
+    Returns
+    -------
+    The digest of the voxels, see `Voxels.copy`.
 
     Raises
     ------
-    RejectedInput : truncated, unreadable, unsupported.
+    RejectedInput : as `read`; and picture-bomb, archive-bomb.
+    InvalidGeometry : as `read`.
     """
-    header, compressed, pixels = _parse(BytesIO(data))
-    _shape(header)
+    size = file.seek(0, SEEK_END)
+    header, voxels = _open(file)
+    voxels.refuse_bomb(size, max_voxels=max_voxels, max_bytes=max_bytes)
     for field in FREE_TEXT:
         if field in header.structarr.dtype.names:
             header[field] = b""
     header["vox_offset"] = len(header.binaryblock) + 4
-    whole = header.binaryblock + b"\0\0\0\0" + pixels
-    return gzip.compress(whole, mtime=0) if compressed else whole
+    with gzipped(out) if voxels.compressed else nullcontext(out.write) as write:
+        write(header.binaryblock + b"\0\0\0\0")
+        digest = voxels.copy(write)
+    _geometry(header, voxels.shape)
+    return digest
 
 
-def _parse(file: BinaryIO) -> tuple[Any, bool, bytes]:
-    """Header, whether it was compressed, and exactly the voxel bytes that the header promises."""
+def _open(file: BinaryIO) -> tuple[Any, Voxels]:
+    """The header, and the voxels where they begin."""
     file.seek(0)
     compressed = file.read(2) == b"\x1f\x8b"
     file.seek(0)
-    stream = gzip.GzipFile(fileobj=file) if compressed else file
-    try:
+    stream = cast(BinaryIO, gzip.GzipFile(fileobj=file)) if compressed else file
+    with naming_damage(HeaderDataError, KeyError):
         header = _header(stream.read(540))
         stream.seek(max(int(header["vox_offset"]), len(header.binaryblock) + 4))
-        wanted = _bytes(header)
-        pixels = read_bytes(stream, wanted)
-        # Reading on to the end makes gzip compare its checksum; what stands there is not kept.
-        while stream.read(1 << 20) if compressed else b"":
-            continue
-    except EOFError as error:
-        raise RejectedInput("truncated") from error
-    except (OSError, zlib.error, nib.spatialimages.HeaderDataError, ValueError, KeyError, OverflowError) as error:
-        raise RejectedInput("unreadable", kind=type(error).__name__) from error
-    if len(pixels) < wanted:
-        raise RejectedInput("truncated", bytes=len(pixels), expected=wanted)
-    return header, compressed, pixels
+        dtype = header.get_data_dtype()
+        slope, intercept = header.get_slope_inter()
+    scaled = slope is not None and (slope, intercept) != (1.0, 0.0)
+    return header, Voxels(stream, compressed, _shape(header, dtype), dtype, (slope, intercept) if scaled else None)
+
+
+def _geometry(header: Any, shape: tuple[int, ...]) -> Geometry:
+    unit = TO_MM.get(int(header["xyzt_units"]) & 7, 1.0)
+    try:
+        affine = np.diag([unit, unit, unit, 1.0]) @ RAS_TO_LPS @ header.get_best_affine()
+    except (ValueError, HeaderDataError) as error:
+        raise RejectedInput("unreadable", "the quaternion of the qform is impossible") from error
+    return geometry_of(affine, (shape[2], shape[1], shape[0]))
 
 
 def _header(block: bytes) -> Any:
@@ -123,16 +127,12 @@ def _header(block: bytes) -> Any:
     return header
 
 
-def _bytes(header: Any) -> int:
-    return math.prod(int(size) for size in header.get_data_shape()) * int(header.get_data_dtype().itemsize)
-
-
-def _shape(header: Any) -> tuple[int, ...]:
+def _shape(header: Any, dtype: np.dtype[Any]) -> tuple[int, ...]:
     """x, y, z and, if there is more than one, t."""
     shape = [int(size) for size in header.get_data_shape()]
     while len(shape) > 3 and shape[-1] == 1:
         shape.pop()
     shape += [1] * (3 - len(shape))
-    if len(shape) > 4 or header.get_data_dtype().kind not in "iuf":
+    if len(shape) > 4 or dtype.kind not in "iuf":
         raise RejectedInput("unsupported", "colour, complex or more than four dimensions", dimensions=len(shape))
     return tuple(shape)

@@ -9,16 +9,16 @@ from __future__ import annotations
 import gzip
 import math
 import re
-import zlib
 from collections.abc import Collection
-from io import BytesIO
-from typing import Any, BinaryIO
+from contextlib import nullcontext
+from os import SEEK_CUR, SEEK_END
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tapetum.errors import RejectedInput
-from tapetum.formats.voxels import geometry_of, read_bytes
+from tapetum.formats.voxels import Voxels, geometry_of, gzipped, naming_damage
 from tapetum.model import Geometry
 
 __all__ = ["clean", "read"]
@@ -48,7 +48,13 @@ NUMBERS = re.compile(r"[-+0-9.,()\s]|e[-+]?\d|nan|none|inf")
 KINDS = ("domain", "space", "time", "list", "none", "???")
 NUMERIC = ("dimension", "space dimension", "sizes", "spacings", "space directions", "space origin")
 GZIP = ("gzip", "gz")
-LONGEST_HEADER = 1 << 20
+USED = frozenset(
+    (
+        *NUMERIC, "type", "space", "endian", "encoding", "kinds", "data file", "datafile", "space units", "line skip",
+        "lineskip", "byte skip", "byteskip",
+    )
+)  # fmt: skip
+LONGEST_LINE = 1 << 20
 
 
 def read(file: BinaryIO) -> tuple[NDArray[Any], Geometry]:
@@ -69,37 +75,46 @@ def read(file: BinaryIO) -> tuple[NDArray[Any], Geometry]:
     RejectedInput : truncated, unreadable, unsupported (detached data, other encodings, vectors), not-finite.
     InvalidGeometry : voxels that are sheared or have no size.
     """
-    fields, pixels = _parse(file)
-    array = np.frombuffer(pixels, _dtype(fields)).reshape(_sizes(fields)[::-1])
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise RejectedInput("not-finite", voxels=int((~np.isfinite(array)).sum()))
-    try:
-        affine, time = _affine(fields, array.ndim)
-    except (ValueError, IndexError) as error:
-        raise RejectedInput("unreadable", "the header's numbers cannot be read") from error
+    fields, voxels = _open(file)
+    array = voxels.read().reshape(voxels.shape[::-1])
+    geometry, time = _geometry(fields, voxels.shape)
     if time is not None:
         array = np.moveaxis(array, array.ndim - 1 - time, 0)
-        array = array[0] if array.shape[0] == 1 else array
-    if array.ndim == 2:
-        array = array[None]
-    return np.ascontiguousarray(array), geometry_of(affine, (array.shape[-3], array.shape[-2], array.shape[-1]))
+    array = array.reshape(-1, *geometry.shape)
+    array = array[0] if len(array) == 1 else array
+    return np.ascontiguousarray(array), geometry
 
 
-def clean(data: bytes) -> bytes:
-    """The same image without free text: no comments, key/value pairs, content, labels, units or trailing bytes.
+def clean(file: BinaryIO, out: BinaryIO, *, max_voxels: int, max_bytes: int) -> str:
+    """Write the same image without free text: no comments, key/value pairs, content, labels, units or trailing bytes.
 
     Values, type and geometry stay as they are. Compressed data is compressed again, with no time and no name in it,
-    so equal images give equal bytes.
+    so equal images give equal bytes. The file is read to its end once, and about a MiB of it is held.
+
+    Parameters
+    ----------
+    file : as for `read`.
+    out : the clean file is written there; what stands there after an error is of no use.
+    max_voxels, max_bytes : what it may unfold to, see `Voxels.refuse_bomb`.
+
+    Returns
+    -------
+    The digest of the voxels, see `Voxels.copy`.
 
     Raises
     ------
-    RejectedInput : truncated, unreadable, unsupported.
+    RejectedInput : as `read`; and picture-bomb, archive-bomb.
+    InvalidGeometry : as `read`.
     """
-    fields, pixels = _parse(BytesIO(data))
-    _dtype(fields)
+    size = file.seek(0, SEEK_END)
+    fields, voxels = _open(file)
+    voxels.refuse_bomb(size, max_voxels=max_voxels, max_bytes=max_bytes)
     lines = [f"{name}: {value}" for name, value in fields.items() if _says_nothing(name, value)]
-    payload = gzip.compress(pixels, mtime=0) if fields["encoding"].lower() in GZIP else pixels
-    return "\n".join(["NRRD0005", *lines, "", ""]).encode("ascii") + payload
+    out.write("\n".join(["NRRD0005", *lines, "", ""]).encode("ascii"))
+    with gzipped(out) if voxels.compressed else nullcontext(out.write) as write:
+        digest = voxels.copy(write)
+    _geometry(fields, voxels.shape)
+    return digest
 
 
 def _says_nothing(name: str, value: str) -> bool:
@@ -117,8 +132,8 @@ def _says_nothing(name: str, value: str) -> bool:
     return value.lower() in words.get(name, ())
 
 
-def _parse(file: BinaryIO) -> tuple[dict[str, str], bytes]:
-    """Header fields by lower-case name, and exactly the voxel bytes that the header promises, not compressed."""
+def _open(file: BinaryIO) -> tuple[dict[str, str], Voxels]:
+    """Header fields by lower-case name, and the voxels where they begin."""
     file.seek(0)
     fields = _fields(file)
     for needed in ("type", "dimension", "sizes", "encoding"):
@@ -131,49 +146,54 @@ def _parse(file: BinaryIO) -> tuple[dict[str, str], bytes]:
     encoding = fields["encoding"].lower()
     if encoding not in {"raw", *GZIP}:
         raise RejectedInput("unsupported", "an encoding other than raw and gzip")
-    wanted = math.prod(_sizes(fields)) * np.dtype(_dtype(fields)).itemsize
-    try:
-        pixels = _payload(file, fields, wanted, compressed=encoding in GZIP)
-    except EOFError as error:
-        raise RejectedInput("truncated") from error
-    except (OSError, zlib.error, ValueError, OverflowError) as error:
-        raise RejectedInput("unreadable", kind=type(error).__name__) from error
-    if len(pixels) < wanted:
-        raise RejectedInput("truncated", bytes=len(pixels), expected=wanted)
-    return fields, pixels
+    shape, dtype = _sizes(fields), _dtype(fields)
+    with naming_damage():
+        stream = _payload(file, fields, math.prod(shape) * dtype.itemsize, compressed=encoding in GZIP)
+    return fields, Voxels(stream, encoding in GZIP, shape, dtype)
 
 
 def _fields(file: BinaryIO) -> dict[str, str]:
     if not file.readline(64).startswith(b"NRRD000"):
         raise RejectedInput("unreadable", "this is not NRRD")
     fields: dict[str, str] = {}
-    while line := file.readline(LONGEST_HEADER):
+    while line := file.readline(LONGEST_LINE):
         text = line.decode("utf-8", "replace").strip()
         if not text:
             return fields
         name, separator, value = text.partition(":")
         # "name: value" is a field, "name:=value" a key of the user's, "#" a comment.
-        if separator and not text.startswith("#") and not value.startswith("="):
+        if separator and name.strip().lower() in USED and not value.startswith("="):
             fields[name.strip().lower()] = value.strip()
     raise RejectedInput("truncated", "the header has no end")
 
 
-def _payload(file: BinaryIO, fields: dict[str, str], wanted: int, *, compressed: bool) -> bytes:
+def _payload(file: BinaryIO, fields: dict[str, str], expected: int, *, compressed: bool) -> BinaryIO:
+    """A stream, not compressed any more, that stands at the first voxel."""
     for _ in range(int(fields.get("line skip", fields.get("lineskip", "0")))):
-        file.readline()
+        _skip_line(file)
     skip = int(fields.get("byte skip", fields.get("byteskip", "0")))
+    if skip < -1:
+        raise ValueError("byte skip")
     if compressed:
-        with gzip.GzipFile(fileobj=file) as stream:
-            read_bytes(stream, max(skip, 0))
-            pixels = read_bytes(stream, wanted)
-            while stream.read(1 << 20):  # to the end, so that gzip compares its checksum
-                continue
-            return pixels
-    if skip == -1:
-        file.seek(-wanted, 2)
-    else:
-        file.seek(skip, 1)
-    return read_bytes(file, wanted)
+        stream = cast(BinaryIO, gzip.GzipFile(fileobj=file))
+        stream.seek(max(skip, 0))
+        return stream
+    if skip >= 0:
+        file.seek(skip, SEEK_CUR)
+        return file
+    after_header = file.tell()
+    # The last bytes of the file are its voxels; when it was cut, words of the header would be taken for some of them.
+    if file.seek(0, SEEK_END) - expected < after_header:
+        raise EOFError
+    file.seek(-expected, SEEK_CUR)
+    return file
+
+
+def _skip_line(file: BinaryIO) -> None:
+    while piece := file.readline(LONGEST_LINE):
+        if piece.endswith(b"\n"):
+            return
+    raise EOFError
 
 
 def _dtype(fields: dict[str, str]) -> np.dtype[Any]:
@@ -196,6 +216,16 @@ def _sizes(fields: dict[str, str]) -> tuple[int, ...]:
     if not 2 <= len(sizes) <= 4 or min(sizes) < 1 or len(sizes) != dimensions:
         raise RejectedInput("unsupported", "an image of other than two to four dimensions", dimensions=len(sizes))
     return sizes
+
+
+def _geometry(fields: dict[str, str], shape: tuple[int, ...]) -> tuple[Geometry, int | None]:
+    """The place of the voxels, and which axis of the file is time, if one is."""
+    try:
+        affine, time = _affine(fields, len(shape))
+    except (ValueError, IndexError) as error:
+        raise RejectedInput("unreadable", "the header's numbers cannot be read") from error
+    lengths = [length for axis, length in enumerate(shape) if axis != time] + [1, 1]
+    return geometry_of(affine, (lengths[2], lengths[1], lengths[0])), time
 
 
 def _affine(fields: dict[str, str], dimensions: int) -> tuple[NDArray[np.float64], int | None]:

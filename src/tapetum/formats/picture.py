@@ -7,6 +7,7 @@ Start reading at `read`.
 
 from __future__ import annotations
 
+import hashlib
 import struct
 import warnings
 import zlib
@@ -55,8 +56,8 @@ def read(file: BinaryIO) -> NDArray[Any]:
     return _decode(data, _open(data, LARGEST_FILE_PIXELS))[0]
 
 
-def clean(data: bytes, max_pixels: int) -> bytes:
-    """The same picture without metadata.
+def clean(file: BinaryIO, out: BinaryIO, *, max_pixels: int) -> str:
+    """Write the same picture without metadata.
 
     JPEG loses its comments and application segments (but JFIF, ICC profile and Adobe's colour transform), thumbnails
     and whatever follows its end; PNG all ancillary chunks but those that say how to show the colours. Both byte for
@@ -65,24 +66,39 @@ def clean(data: bytes, max_pixels: int) -> bytes:
 
     Parameters
     ----------
-    data : the whole file.
+    file : as for `read`.
+    out : the clean file is written there.
     max_pixels : a picture with more, by its header, is refused before it is decoded.
+
+    Returns
+    -------
+    The sha256 hex of the upright pixels: their shape, type and values. It is the same for the same pixels in PNG, TIFF
+    or BMP, however compressed, and for grey that is stored as colour.
 
     Raises
     ------
     RejectedInput : truncated, unreadable, unsupported (several pages), picture-bomb.
     """
+    file.seek(0)
+    data = file.read()
     picture = _open(data, max_pixels)
     pixels, turned = _decode(data, picture)
-    if turned:
-        return bytes(imagecodecs.png_encode(pixels))
-    match picture.format:
-        case "JPEG" | "MPO":
-            return b"".join(_jpeg_segments(data))
-        case "PNG":
-            return b"".join(_png_chunks(data))
-        case _:
-            return bytes(imagecodecs.png_encode(pixels))
+    if picture.format in {"JPEG", "MPO"} and not turned:
+        out.writelines(_jpeg_segments(data))
+    elif picture.format == "PNG" and not turned:
+        out.writelines(_png_chunks(data))
+    else:
+        out.write(imagecodecs.png_encode(pixels))
+    return _digest(pixels)
+
+
+def _digest(pixels: NDArray[Any]) -> str:
+    if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
+        pixels = pixels[..., 0]  # a palette or RGB of equal parts shows the same grey
+    stored = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<"))
+    digest = hashlib.sha256(f"{stored.shape} {pixels.dtype.name}".encode())
+    digest.update(stored.data)
+    return digest.hexdigest()
 
 
 def _open(data: bytes, max_pixels: int) -> Pillow.Image:
