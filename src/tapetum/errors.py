@@ -5,6 +5,7 @@
     ├── InvalidGeometry          invalid-geometry     1   voxels whose place in the patient is unknown or impossible
     ├── InvalidStudy             invalid-study        2   a study, mapping or settings file is impossible
     ├── NotFound                 not-found            1   a workspace, series, model or blob that is not there
+    ├── RefusedRequest           (one of REFUSALS)    1   a request over HTTP that cannot be answered as it was asked
     ├── LeakageFound             (leakage-...)        4   training and test data know each other
     ├── ValidationFailed         validation-failed    4   the data cannot carry the question
     ├── UntrustedModel           untrusted-model      4   a packaged model was changed or holds what it must not
@@ -17,12 +18,14 @@ its facts as ``context``. Messages hold UIDs, tags and codes, never a patient's 
 from __future__ import annotations
 
 __all__ = [
+    "REFUSALS",
     "REJECTIONS",
     "IdentityExposed",
     "InvalidGeometry",
     "InvalidStudy",
     "LeakageFound",
     "NotFound",
+    "RefusedRequest",
     "RejectedInput",
     "TapetumError",
     "UntrustedModel",
@@ -100,6 +103,32 @@ class NotFound(TapetumError):
     """A workspace, series, model or blob that is not there."""
 
     code = "not-found"
+
+
+REFUSALS: dict[str, int] = {
+    "bad-request": 400,
+    "not-acceptable": 406,
+    "too-slow": 408,
+    "too-large": 413,
+    "unsupported-media-type": 415,
+    "busy": 503,
+}
+"""Every code a refused request can have, with its HTTP status (RFC 9110)."""
+
+
+class RefusedRequest(TapetumError):
+    """A request over HTTP that cannot be answered as it was asked."""
+
+    def __init__(self, code: str, message: str, *, hint: str = "", **context: object) -> None:
+        if code not in REFUSALS:
+            raise ValueError(f"{code!r} is not a code of refusal")
+        super().__init__(message, hint=hint, **context)
+        self.code = code
+
+    @property
+    def status(self) -> int:
+        """The HTTP status of the refusal."""
+        return REFUSALS[self.code]
 
 
 class LeakageFound(TapetumError):

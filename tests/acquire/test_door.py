@@ -65,6 +65,13 @@ def test_many_senders_share_commits_and_each_gets_its_own_answer(intake: Intake,
     assert catalogue.series()[0].instances == 24
 
 
+def test_objects_of_one_sender_are_taken_before_it_waits_for_any(intake: Intake, catalogue: SqlCatalogue) -> None:
+    with Door(intake, catalogue) as door:
+        answers = [door.submit(_source(data, str(i))) for i, data in enumerate(_objects(5))]
+        assert [answer.result().outcome for answer in answers] == ["stored"] * 5
+    assert catalogue.series()[0].instances == 5
+
+
 def test_a_catalogue_that_cannot_write_acknowledges_nothing(
     intake: Intake, catalogue: SqlCatalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -59,6 +59,17 @@ class Door:
         ------
         TapetumError : this machine cannot write (disk full, database gone); nothing is acknowledged then.
         """
+        return self.submit(source).result()
+
+    def submit(self, source: Source) -> Future[Arrival]:
+        """Take one object in without waiting for the disk; the future ends as `take` does, when it is durable.
+
+        For a sender of many objects in one request, who waits for all of them at its end.
+
+        Raises
+        ------
+        TapetumError : the door is closed, or the bytes of the object cannot be written.
+        """
         try:
             arrival = self._intake.take(source, None)
         except Exception as error:  # noqa: BLE001 - refusal() raises what is not the object's own fault
@@ -68,7 +79,7 @@ class Door:
             if self._closed:
                 raise TapetumError("the door is closed", hint="send again when the server is up")
             self._queue.put(_Waiting(arrival, answer))
-        return answer.result()
+        return answer
 
     def close(self) -> None:
         """Write what was taken and stop. Safe to call twice."""
