@@ -312,6 +312,23 @@ def test_a_name_that_fits_two_pictures_is_given_to_neither_and_nothing_is_stored
     assert hospital.take(inbox, mapping=mapping).outcomes["stored"] == 2
 
 
+def test_a_name_that_fits_two_files_is_noticed_in_archives_which_are_unpacked_twice_and_no_more(
+    hospital: Any, inbox: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (inbox / "a.zip").write_bytes(zip_of({"1.png": picture(1), "räume/2.png": picture(2)}))
+    (inbox / "b.zip").write_bytes(
+        zip_of({"1.png": picture(3), "facts.csv": "id,file\np1,1.png\np2,2.png\np3,ü.png\n".encode()})
+    )
+    (inbox / "c.zip").write_bytes(zip_of({"2.png": picture(4), "ü.png": picture(5)}))
+    opened = []
+    whole = zipfile.ZipFile
+    monkeypatch.setattr(zipfile, "ZipFile", lambda file: opened.append(file) or whole(file))
+    mapping = mapping_of(tmp_path, 'columns = { patient = "id", file = "file" }\n')
+    assert hospital.take(inbox, mapping=mapping).outcomes == {"stored": 1, "rejected": 4}
+    assert all("ambiguous" in row.message for row in hospital.catalogue.rejected())
+    assert len(opened) == 2 * 3
+
+
 def test_a_given_path_that_is_named_twice_is_one_place(hospital: Any, inbox: Path, tmp_path: Path) -> None:
     (inbox / "1.png").write_bytes(picture())
     (inbox / "facts.csv").write_text("id,file\np1,1.png\n")

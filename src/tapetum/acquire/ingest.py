@@ -9,7 +9,9 @@ Start at `acquire`.
 
 from __future__ import annotations
 
+import json
 import struct
+import tempfile
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -20,7 +22,7 @@ from typing import BinaryIO
 from tapetum.acquire.clinical import Manifest, TableRow, read_table
 from tapetum.acquire.intake import Intake, Policy, chunks
 from tapetum.acquire.mapping import TableMapping
-from tapetum.acquire.walk import Limits, Source, stop_if_machine_fails, total_bytes, walk
+from tapetum.acquire.walk import SPOOL_BYTES, Limits, Source, stop_if_machine_fails, total_bytes, walk
 from tapetum.errors import IdentityExposed, InvalidGeometry, RejectedInput, TapetumError
 from tapetum.model import Arrival, Observation
 from tapetum.ports import BlobStore, Catalogue
@@ -92,7 +94,8 @@ def acquire(
     ----------
     paths : files and folders; archives are opened wherever they lie.
     observe : is given the observations of the tables, a batch at a time.
-    mapping : what tables and file names mean; without it only DICOM is stored, and archives are opened once only.
+    mapping : what tables and file names mean; without it only DICOM is stored. When it names columns,
+        archives are unpacked twice, otherwise once.
     on_progress : is told after every file where the run stands.
     on_arrival : is told the place and the series UID of every file that belongs to a series.
 
@@ -108,11 +111,7 @@ def acquire(
     try:
         tables = mapping if mapping is not None and mapping.columns else None
         if tables is not None:  # tables first: they say whose the pictures are
-            for source in walk(paths, limits):
-                if source.kind == "table":
-                    run.table(source, tables)
-            if "file" in tables.columns:  # and whether a name in them fits one file only, before any is stored
-                run.meet(walk(paths, limits))
+            run.tables(walk(paths, limits), tables)
         for source in walk(paths, limits):
             if source.kind == "table" and tables is None:
                 run.reject(source, RejectedInput("no-mapping"))
@@ -161,6 +160,22 @@ class _Run:
         self._released: list[Arrival] = []
         self._facts: list[Observation] = []
 
+    def tables(self, sources: Iterator[Source], mapping: TableMapping) -> None:
+        """Read every table; then, before any file is stored, ask whether each name in them fits one file only.
+
+        The places of the files are put down meanwhile, in a spool that has no name, so that archives are unpacked once
+        for both: which names there are is known after the last table only.
+        """
+        with tempfile.SpooledTemporaryFile(SPOOL_BYTES, "w+", encoding="ascii") as places:
+            for source in sources:
+                if source.kind == "table":
+                    self.table(source, mapping)
+                elif source.kind != "archive" and "file" in mapping.columns:
+                    places.write(json.dumps([source.relative, source.locator]) + "\n")
+            places.seek(0)
+            for line in places:
+                self._manifest.meet(*json.loads(line))
+
     def table(self, source: Source, mapping: TableMapping) -> None:
         """Read a table: patient-level facts are written, rows about files are kept for when the files come."""
         bad: set[str] = set()
@@ -202,12 +217,6 @@ class _Run:
         if len(self._facts) >= BATCH_FACTS:
             self.flush()
         return None
-
-    def meet(self, sources: Iterator[Source]) -> None:
-        """Note which files there are for the rows of the tables."""
-        for source in sources:
-            if source.kind not in ("table", "archive"):
-                self._manifest.meet(source.relative, source.locator)
 
     def file(self, source: Source) -> Arrival | None:
         """Take in one file; whatever is wrong with it concerns it alone, and then there is no arrival."""
