@@ -4,6 +4,7 @@
     ├── RejectedInput            (one of REJECTIONS)  3   one file cannot be used; it goes to the quarantine
     ├── InvalidGeometry          invalid-geometry     1   voxels whose place in the patient is unknown or impossible
     ├── InvalidStudy             invalid-study        2   a study, mapping or settings file is impossible
+    ├── InvalidQuery             invalid-query        2   a question names what no catalogue knows, or makes no sense
     ├── NotFound                 not-found            1   a workspace, series, model or blob that is not there
     ├── RefusedRequest           (one of REFUSALS)    1   a request over HTTP that cannot be answered as it was asked
     ├── LeakageFound             (leakage-...)        4   training and test data know each other
@@ -22,6 +23,7 @@ __all__ = [
     "REJECTIONS",
     "IdentityExposed",
     "InvalidGeometry",
+    "InvalidQuery",
     "InvalidStudy",
     "LeakageFound",
     "NotFound",
@@ -96,6 +98,13 @@ class InvalidStudy(TapetumError):
     """A study, mapping or settings file says something impossible."""
 
     code = "invalid-study"
+    exit_status = 2
+
+
+class InvalidQuery(TapetumError):
+    """A question to the catalogue names an attribute that does not exist, or a value that cannot be matched."""
+
+    code = "invalid-query"
     exit_status = 2
 
 

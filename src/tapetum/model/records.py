@@ -50,13 +50,18 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """One file that could not be used. ``locator`` is the place it came from, sealed with the workspace's key."""
+    """One file that could not be used.
+
+    ``locator`` is the place it came from, sealed with the workspace's key. ``blob`` names the bytes when they were kept
+    all the same: those of an object that contradicts a stored one.
+    """
 
     arrived: str
     code: str
     message: str
     locator: bytes
     size_bytes: int
+    blob: str = ""
 
 
 @dataclass(frozen=True, slots=True)
