@@ -6,6 +6,8 @@ Definitions: DICOM PS3.5 section 8 and Annex A.  Start reading at `decode`; `che
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Iterator
 from typing import Any
 
 import imagecodecs
@@ -30,6 +32,8 @@ FAMILIES = {
     "jpeg": (".4.50", ".4.51", ".4.57", ".4.70"),
     "jpegls": (".4.80", ".4.81"),
     "jpeg2k": (".4.90", ".4.91", ".4.201", ".4.202", ".4.203"),
+    "jpegxl": (".4.110", ".4.111", ".4.112"),
+    "deflate": (".8.1",),
 }
 FAMILY = {PREFIX + ending: family for family, endings in FAMILIES.items() for ending in endings}
 NEEDED = ("Rows", "Columns", "BitsAllocated", "SamplesPerPixel", "PhotometricInterpretation")
@@ -38,7 +42,9 @@ ITEM = b"\xfe\xff\x00\xe0"  # item tag (FFFE,E000): encapsulated pixel data is a
 JP2 = b"\x00\x00\x00\x0cjP  "
 JPEG_LS_FRAME = b"\xff\xf7"  # SOF55, ISO 14495-1 C.1.1
 ADOBE = b"\xff\xee\x00\x0eAdobe"  # APP14 of full length; libjpeg passes over shorter ones
+JPEG_XL = (b"\xff\x0a", b"\x00\x00\x00\x0cJXL ")  # ISO 18181-1 codestream, ISO 18181-2 container
 END_OF_IMAGE = b"\xff\xd9"
+ENDED = frozenset({"jpeg", "jpegls", "jpeg2k"})  # families whose streams close with END_OF_IMAGE
 
 
 def check_pixels(dataset: Dataset) -> None:
@@ -59,7 +65,8 @@ def check_pixels(dataset: Dataset) -> None:
 def decode(dataset: Dataset) -> NDArray[Any]:
     """Decode the stored values of all frames.
 
-    YBR and PALETTE COLOR become RGB, whatever the planar configuration. No rescale, no look-up table for grey values.
+    YBR and PALETTE COLOR become RGB, whatever the planar configuration. Bits above High Bit, where old overlays lie,
+    are taken away. No rescale, no look-up table for grey values.
 
     Parameters
     ----------
@@ -67,8 +74,8 @@ def decode(dataset: Dataset) -> NDArray[Any]:
 
     Returns
     -------
-    (frames, y, x) for grey values, (frames, y, x, 3) for colour; the integer type is the smallest that the header
-    allows, float for Float Pixel Data.
+    (frames, y, x) for grey values, (frames, y, x, 3) for colour, in the byte order of this machine; the integer type
+    is the smallest that the header allows, float for Float Pixel Data.
 
     Raises
     ------
@@ -77,7 +84,7 @@ def decode(dataset: Dataset) -> NDArray[Any]:
     check_pixels(dataset)
     family = FAMILY[_syntax(dataset)]
     with parsing("the pixel data"):
-        array = _decode_plain(dataset) if family in {"native", "rle"} else _decode_streams(dataset, family)
+        array = _decode_native(dataset) if family == "native" else _decode_streams(dataset, family)
         if dataset.PhotometricInterpretation == "PALETTE COLOR":
             return _to_bytes(np.asarray(apply_color_lut(array, dataset))[..., :3])
         return array
@@ -144,9 +151,9 @@ def _check_encapsulated(dataset: Dataset, data: bytes, syntax: UID, family: str)
     if len(fragments) < _frames(dataset) or not fragments[-1]:
         raise RejectedInput("truncated", fragments=len(fragments), frames=_frames(dataset))
     found = _stream_family(fragments[0])
-    if found != family:
+    if family not in (found, "deflate"):  # deflated bytes begin as they like
         raise RejectedInput("wrong-transfer-syntax", named=syntax, found=found or "unknown")
-    if family != "rle" and END_OF_IMAGE not in fragments[-1]:
+    if family in ENDED and END_OF_IMAGE not in fragments[-1]:
         raise RejectedInput("truncated", "the last frame has no end")
 
 
@@ -156,6 +163,8 @@ def _stream_family(start: bytes) -> str:
         return "jpegls" if JPEG_LS_FRAME in start[:512] else "jpeg"
     if start[:4] == b"\xff\x4f\xff\x51" or start[:8] == JP2:
         return "jpeg2k"
+    if start.startswith(JPEG_XL):
+        return "jpegxl"
     segments = int.from_bytes(start[:4], "little")
     # PS3.5 G.5: the RLE header is 64 bytes: the number of segments, then the offset of each, the first being 64.
     if 1 <= segments <= 15 and start[4:8] == b"\x40\0\0\0":
@@ -163,40 +172,106 @@ def _stream_family(start: bytes) -> str:
     return ""
 
 
-def _decode_plain(dataset: Dataset) -> NDArray[Any]:
+def _decode_native(dataset: Dataset) -> NDArray[Any]:
     # Padding after the last pixel is legal and harmless; shortage was refused before.
-    array, _ = get_decoder(_syntax(dataset)).as_array(dataset)
+    decoder = get_decoder(_syntax(dataset))
+    array, _ = decoder.as_array(dataset, correct_unused_bits=False)  # type: ignore[arg-type] # pydicom annotates **kwargs
     samples = (3,) if dataset.SamplesPerPixel == 3 else ()
-    return array.reshape(_frames(dataset), dataset.Rows, dataset.Columns, *samples)
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    return _stored_bits(array.reshape(_frames(dataset), dataset.Rows, dataset.Columns, *samples), dataset)
 
 
 def _decode_streams(dataset: Dataset, family: str) -> NDArray[Any]:
-    frames = [
-        _decode_stream(stream, dataset, family)
-        for stream in generate_frames(dataset.PixelData, number_of_frames=_frames(dataset))
-    ]
+    frames = [_decode_stream(stream, dataset, family) for stream in _streams(dataset)]
     if len(frames) != _frames(dataset):
         raise RejectedInput("truncated", frames=len(frames), expected=_frames(dataset))
     return np.stack(frames)
 
 
+def _streams(dataset: Dataset) -> Iterator[bytes]:
+    """The bytes of each frame, by the extended offset table, else the basic one, else the ends of the streams."""
+    extended = (dataset.get("ExtendedOffsetTable"), dataset.get("ExtendedOffsetTableLengths"))
+    return generate_frames(
+        dataset.PixelData,
+        number_of_frames=_frames(dataset),
+        extended_offsets=(extended[0], extended[1]) if extended[0] and extended[1] else None,
+    )
+
+
 def _decode_stream(stream: bytes, dataset: Dataset, family: str) -> NDArray[Any]:
-    if END_OF_IMAGE not in stream:
+    if family in ENDED and END_OF_IMAGE not in stream:
         # libjpeg would paint the missing part grey and say nothing.
         raise RejectedInput("truncated", "a frame has no end")
+    if family in {"rle", "deflate"}:
+        return _decode_planes(stream, dataset, family)
     colour = dataset.PhotometricInterpretation
     if family == "jpeg":
         array = _decode_jpeg(stream, colour if dataset.SamplesPerPixel == 3 else "")
-    elif family == "jpegls":
-        array = imagecodecs.jpegls_decode(stream)
     else:
-        array = imagecodecs.jpeg2k_decode(stream)
+        array = np.asarray(CODECS[family](stream))
     if array.shape[:2] != (dataset.Rows, dataset.Columns):
         raise RejectedInput("unreadable", "the stream has another size than the header says", found=array.shape[:2])
     if colour == "YBR_FULL" and family != "jpeg":
         array = convert_color_space(array, "YBR_FULL", "RGB")
     bits = int(get_j2k_parameters(stream).get("precision", 0)) if family == "jpeg2k" else 0
     return _signed(array, bits or int(dataset.BitsStored)) if dataset.get("PixelRepresentation") == 1 else array
+
+
+CODECS = {
+    "jpegls": imagecodecs.jpegls_decode,
+    "jpeg2k": imagecodecs.jpeg2k_decode,
+    "jpegxl": imagecodecs.jpegxl_decode,
+}
+
+
+def _decode_planes(stream: bytes, dataset: Dataset, family: str) -> NDArray[Any]:
+    """One frame of a codec that knows bytes only: how they are to be read stands in the header."""
+    bits, samples = int(dataset.BitsAllocated), int(dataset.SamplesPerPixel)
+    if bits == 1:
+        return _decode_bits(stream, dataset, family)
+    kind = np.dtype(f"{'i' if dataset.get('PixelRepresentation') else 'u'}{bits // 8}").newbyteorder("<")
+    values = dataset.Rows * dataset.Columns * samples
+    if family == "rle":
+        data = imagecodecs.dicomrle_decode(stream, kind)
+    else:
+        data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(stream, values * kind.itemsize)
+    if len(data) < values * kind.itemsize:
+        raise RejectedInput("truncated", "a frame is too short", bytes=len(data))
+    array = np.frombuffer(data, kind, values).astype(kind.newbyteorder("="))
+    if samples == 1:
+        return _stored_bits(array.reshape(dataset.Rows, dataset.Columns), dataset)
+    # PS3.5 G.2: RLE keeps the samples of a colour image apart, whatever the planar configuration says.
+    apart = family == "rle" or dataset.get("PlanarConfiguration") == 1
+    array = array.reshape(samples, dataset.Rows, dataset.Columns).transpose(1, 2, 0) if apart else array
+    array = np.ascontiguousarray(array.reshape(dataset.Rows, dataset.Columns, samples))
+    return convert_color_space(array, "YBR_FULL", "RGB") if _is_ybr(dataset) else array
+
+
+def _is_ybr(dataset: Dataset) -> bool:
+    return str(dataset.PhotometricInterpretation) == "YBR_FULL"
+
+
+def _decode_bits(stream: bytes, dataset: Dataset, family: str) -> NDArray[np.uint8]:
+    """One frame of single bits, the first pixel in the lowest bit (PS3.5 8.1.1)."""
+    pixels = dataset.Rows * dataset.Columns
+    if family == "rle":
+        data = bytes(imagecodecs.dicomrle_decode(stream, np.dtype(np.uint8)))
+    else:
+        data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(stream, -(-pixels // 8) + 1)
+    bits = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")
+    if len(bits) < pixels:
+        raise RejectedInput("truncated", "a frame is too short", bytes=len(data))
+    return bits[:pixels].reshape(dataset.Rows, dataset.Columns)
+
+
+def _stored_bits(array: NDArray[Any], dataset: Dataset) -> NDArray[Any]:
+    """Values within their bits: what lies below or above them (an overlay, PS3.5 8.1.1) is no part of the value."""
+    allocated = int(dataset.BitsAllocated)
+    stored = int(dataset.get("BitsStored") or allocated)
+    high = int(dataset.get("HighBit", stored - 1))
+    if array.dtype.kind not in "iu" or allocated == 1 or not stored <= high + 1 <= allocated or stored == allocated:
+        return array
+    return (array << (allocated - 1 - high)) >> (allocated - stored)
 
 
 def _decode_jpeg(stream: bytes, colour: str) -> NDArray[Any]:
