@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import BinaryIO, Protocol, TypeVar
 
-from tapetum.model import Arrival, Instance, Rejected, Series
+from tapetum.model import Arrival, Instance, Query, Rejected, Row, Series
 
 __all__ = ["BlobStore", "Catalogue", "Engine"]
 
@@ -30,6 +30,22 @@ class BlobStore(Protocol):
         """Have all that was put written down for good: called once a batch, before the catalogue names it."""
         ...
 
+    def keys(self) -> Iterator[str]:
+        """Every key that is stored, in ascending order."""
+        ...
+
+    def note(self, lines: bytes) -> None:
+        """Append whole lines to the store's journal: they are there for good when this returns."""
+        ...
+
+    def notes(self) -> Iterator[bytes]:
+        """Every line of the journal, in the order of writing; a killed writer may have left one torn."""
+        ...
+
+    def sweep(self) -> int:
+        """Remove what killed runs left half written; returns how many."""
+        ...
+
 
 class Catalogue(Protocol):
     """Small facts that change: which instances, series and rejected files there are."""
@@ -44,6 +60,22 @@ class Catalogue(Protocol):
 
     def series(self) -> list[Series]:
         """Every series, ordered by patient key and UID."""
+        ...
+
+    def one(self, series_instance_uid: str) -> Series:
+        """One series. Raises NotFound."""
+        ...
+
+    def find(self, query: Query) -> list[Row]:
+        """The matches of a query at its level, by DICOM keyword: see `tapetum.model.Query`."""
+        ...
+
+    def count(self, query: Query) -> int:
+        """How many matches there are; limit and offset are not looked at."""
+        ...
+
+    def select(self, query: Query) -> Iterator[Instance]:
+        """Every instance below the matches of a query of any level, a page at a time."""
         ...
 
     def instances(self, series_instance_uid: str) -> list[Instance]:

@@ -12,6 +12,8 @@ Start at `BlobStoreContract`. pytest is needed only here.
 from __future__ import annotations
 
 import io
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -66,6 +68,64 @@ class BlobStoreContract:
         """Called once a batch."""
         key = store.put(b"kept")
         store.flush()
+        assert key in store
+
+    def test_keys_come_in_ascending_order(self, store: BlobStore) -> None:
+        """So that a long check goes on where it was."""
+        put = {store.put(bytes([number])) for number in range(20)}
+        assert list(store.keys()) == sorted(put)
+
+    def test_a_file_that_was_read_in_part_is_stored_from_there(self, store: BlobStore) -> None:
+        """Put reads on, as copying does."""
+        file = io.BytesIO(b"skipped abc")
+        file.seek(8)
+        assert store.put(file) == SHA256_OF_ABC
+        with store.open(SHA256_OF_ABC) as found:
+            assert found.read() == b"abc"
+
+    def test_the_end_can_be_sought_and_lines_and_buffers_be_read(self, store: BlobStore) -> None:
+        """What parsers do with a file, whatever it lies on, across the borders of what is read ahead."""
+        data = b"".join(b"%07d\n" % number for number in range(300_000))
+        with store.open(store.put(data)) as file:
+            assert file.seek(-16, io.SEEK_END) == len(data) - 16
+            assert file.read() == data[-16:]
+            assert file.read(1) == b""
+            file.seek(1_048_570)
+            buffer = bytearray(4096)
+            assert file.readinto(buffer) == 4096  # type: ignore[attr-defined]
+            assert bytes(buffer) == data[1_048_570:][:4096]
+            file.seek(8 * 150_000)
+            assert file.readline() == b"0150000\n"
+            assert file.tell() == 8 * 150_001
+
+    def test_a_store_can_be_sent_to_a_worker(self, store: BlobStore) -> None:
+        """Stages run in other processes."""
+        key = store.put(b"abc")
+        assert key in pickle.loads(pickle.dumps(store))  # noqa: S301 - our own bytes
+
+    def test_threads_put_the_same_and_other_blobs_at_once(self, store: BlobStore) -> None:
+        """Servers do; each is there once, whole."""
+        blobs = [bytes([number % 10]) * 70_000 for number in range(40)]
+        with ThreadPoolExecutor(8) as pool:
+            put = list(pool.map(store.put, blobs))
+        store.flush()
+        assert list(store.keys()) == sorted(set(put))
+        for key, blob in zip(put[:10], blobs, strict=False):
+            with store.open(key) as file:
+                assert file.read() == blob
+
+    def test_notes_come_back_in_order_and_are_no_blobs(self, store: BlobStore) -> None:
+        """The journal."""
+        assert list(store.notes()) == []
+        store.note(b'{"a": 1}\n{"a": 2}\n')
+        store.note(b'{"a": 3}\n')
+        assert list(store.notes()) == [b'{"a": 1}', b'{"a": 2}', b'{"a": 3}']
+        assert list(store.keys()) == []
+
+    def test_nothing_is_swept_after_a_clean_run(self, store: BlobStore) -> None:
+        """The guard says no."""
+        key = store.put(b"x")
+        assert store.sweep() == 0
         assert key in store
 
 
