@@ -14,7 +14,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit, RLELossless
 
 from tapetum.errors import RejectedInput
-from tapetum.formats import dicom
+from tapetum.formats import dicom, foreign
 from tapetum.testing import dicom_series, to_bytes
 
 
@@ -120,7 +120,7 @@ def test_a_value_that_is_shorter_than_its_length_is_truncated() -> None:
 
 
 def test_a_deflated_bomb_is_refused_before_it_unfolds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dicom, "MAX_INFLATED", 1 << 20)
+    monkeypatch.setattr(foreign, "MAX_INFLATED", 1 << 20)
     bomb = deflated(to_bytes(one()))
     deflate = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     body = deflate.compress(bytes(8 << 20)) + deflate.flush()

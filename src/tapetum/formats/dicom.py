@@ -1,4 +1,4 @@
-"""A DICOM object on its way in: the header as a data set, the pixels as a span of the file.
+"""A DICOM object on its way in: the header as a tree of elements, the pixels as a span of the file.
 
 Pixels are never decoded or held here: `read` notes where the pixel element lies and checks that it is whole and in
 the encoding that the header names; `write` puts a (de-identified) header in front of the same pixel bytes.
@@ -10,41 +10,29 @@ from __future__ import annotations
 import hashlib
 import io
 import struct
-import warnings
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import BinaryIO
 
-import pydicom
-from pydicom import Dataset
-from pydicom.dataelem import RawDataElement
-from pydicom.dataset import FileMetaDataset
-from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.uid import (
-    UID,
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-)
+from pydicom import config
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from tapetum.errors import RejectedInput
+from tapetum.formats import foreign
 from tapetum.formats.codec_words import words_in
+from tapetum.formats.elements import UNDEFINED, Header, text_element
+from tapetum.formats.header import PIXEL_TAGS, Odd, walk
 
-__all__ = ["IMPLEMENTATION_CLASS_UID", "DicomObject", "read", "write"]
+__all__ = ["IMPLEMENTATION_CLASS_UID", "DicomObject", "head_of", "read", "write"]
 
-IMPLEMENTATION_CLASS_UID = UID("2.25.163120774012803741836414523456402391170")
-UNDEFINED = 0xFFFFFFFF
+IMPLEMENTATION_CLASS_UID = "2.25.163120774012803741836414523456402391170"
 CHUNK = 1 << 20
-MAX_INFLATED = 1 << 28
-ELEMENT_HEAD_BYTES, ITEM_HEAD_BYTES = 12, 8
+ITEM_HEAD_BYTES = 8
 MAGIC_BYTES = 6
 MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"
-# File meta information that names Explicit VR Little Endian and nothing else (PS3.10 7.1).
-PLAIN_META = (
-    b"\x02\0\0\0UL\x04\0" + struct.pack("<I", 28) + b"\x02\0\x10\0UI\x14\0" + ExplicitVRLittleEndian.encode() + b"\0"
-)
+IDENTITY = ("SOPInstanceUID", "SOPClassUID", "SeriesInstanceUID", "StudyInstanceUID")
+PIXEL_VRS = {0x7FE00008: "OF", 0x7FE00009: "OD", 0x7FE00010: "OW"}
 
 # The first bytes of a frame in each family of compressed transfer syntaxes (ISO 10918, 14495, 15444).
 JPEG, JPEG_2000 = (b"\xff\xd8",), (b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP")
@@ -60,21 +48,34 @@ CODEC_MAGIC = {
 
 @dataclass(frozen=True, slots=True)
 class DicomObject:
-    """One object: ``header`` without pixel element; the pixel element is ``file[start:stop]`` (equal when none)."""
+    """One object: ``header`` without pixel element, whose value is ``file[start:stop]`` (equal when there is none).
 
-    header: Dataset
+    ``transfer_syntax`` is the one in which it came; `stored_syntax` the one in which `write` writes it.
+    ``pixel_vr`` is the value representation of the pixel element, ``word_bytes`` the size of the words that `write`
+    must turn around because they came in big endian (1: none).
+    """
+
+    header: Header
     transfer_syntax: UID
     file: BinaryIO
     start: int
     stop: int
+    pixel_tag: int = 0
+    pixel_vr: str = ""
+    word_bytes: int = 1
 
     @property
     def has_pixels(self) -> bool:
-        """Whether there is a pixel element."""
+        """Whether there is a pixel element with a value."""
         return self.stop > self.start
 
+    @property
+    def stored_syntax(self) -> UID:
+        """Explicit VR Little Endian for what is not compressed."""
+        return self.transfer_syntax if self.transfer_syntax.is_encapsulated else ExplicitVRLittleEndian
+
     def pixel_bytes(self) -> Iterator[bytes]:
-        """The pixel element, tag and length included, in chunks of at most 1 MiB."""
+        """The value of the pixel element in little endian, in chunks of at most 1 MiB."""
         self.file.seek(self.start)
         left = self.stop - self.start
         while left > 0:
@@ -82,11 +83,11 @@ class DicomObject:
             if not chunk:
                 raise RejectedInput("truncated")
             left -= len(chunk)
-            yield chunk
+            yield foreign.turned(chunk, self.word_bytes)
 
     def words(self) -> Iterator[bytes]:
         """What codecs and people wrote into the compressed frames: see `words_in`."""
-        at = self.start + ELEMENT_HEAD_BYTES
+        at = self.start
         while self.transfer_syntax.is_encapsulated and at < self.stop - ITEM_HEAD_BYTES:
             self.file.seek(at)
             _, _, length = struct.unpack("<HHI", self.file.read(ITEM_HEAD_BYTES))
@@ -94,7 +95,7 @@ class DicomObject:
             yield from words_in(self.file, at - length, at)
 
     def pixel_digest(self) -> str:
-        """sha256 hex of the pixel element: equal for the same pixels in the same encoding."""
+        """sha256 hex of the pixels: equal for the same pixels in the same (or any uncompressed) encoding."""
         digest = hashlib.sha256()
         for chunk in self.pixel_bytes():
             digest.update(chunk)
@@ -113,158 +114,91 @@ def read(file: BinaryIO) -> DicomObject:
     RejectedInput : unreadable, missing-attribute, truncated, wrong-transfer-syntax, missing-pixel-data, unsupported,
         archive-bomb.
     """
-    with warnings.catch_warnings():
-        # pydicom's warnings quote values; odd ones are judged here, one by one, and never printed.
-        warnings.simplefilter("ignore")
-        return _read(file)
-
-
-def _read(file: BinaryIO) -> DicomObject:
-    dataset, file = _parse(file)
-    if dataset.get("file_meta", {}).get("MediaStorageSOPClassUID") == MEDIA_DIRECTORY:
+    try:
+        meta, header, at = walk(file)
+        source = foreign.Foreign(meta, header, _syntax(meta.raw("TransferSyntaxUID")), file, at)
+    except Odd:
+        source = foreign.read(file)
+    if source.meta.text("MediaStorageSOPClassUID") == MEDIA_DIRECTORY:
         raise RejectedInput("unsupported", "a DICOMDIR is a table of contents, not an object")
-    for keyword in ("SOPInstanceUID", "SOPClassUID", "SeriesInstanceUID", "StudyInstanceUID"):
-        if not dataset.get(keyword):
+    for keyword in IDENTITY:
+        if not source.header.text(keyword):
             raise RejectedInput("missing-attribute", attribute=keyword)
-    start = file.tell()
-    syntax = _transfer_syntax(dataset)
-    stop = _pixel_end(file, start, syntax, dataset)
-    if stop == start and dataset.get("Rows") is not None:
+    found = _with_pixels(source)
+    if not found.pixel_tag and source.header.has("Rows"):
         raise RejectedInput("missing-pixel-data", "an image without pixel data")
-    return DicomObject(dataset, syntax, file, start, stop)
+    return found
 
 
-def write(header: Dataset, source: DicomObject, out: BinaryIO) -> None:
-    """Write ``header`` (without pixel element) and the pixel element of ``source`` as a DICOM file.
+def head_of(header: Header, source: DicomObject) -> bytes:
+    """What stands before the pixels in a file that `write` writes: preamble, meta information, header, pixel tag."""
+    meta = Header()
+    meta[0x00020001] = "OB", b"\0\1"
+    meta[0x00020002] = "UI", header.raw("SOPClassUID")
+    meta[0x00020003] = "UI", header.raw("SOPInstanceUID")
+    meta[0x00020010] = text_element("UI", source.stored_syntax)
+    meta[0x00020012] = text_element("UI", IMPLEMENTATION_CLASS_UID)
+    group = meta.encoded()
+    parts = [bytes(128), b"DICM\2\0\0\0UL\4\0", len(group).to_bytes(4, "little"), group, header.encoded()]
+    if source.pixel_tag:
+        length = UNDEFINED if source.stored_syntax.is_encapsulated else source.stop - source.start
+        halves = (source.pixel_tag >> 16, source.pixel_tag & 0xFFFF)
+        parts.append(struct.pack("<HH2sHI", *halves, source.pixel_vr.encode(), 0, length))
+    return b"".join(parts)
+
+
+def write(header: Header, source: DicomObject, out: BinaryIO) -> None:
+    """Write ``header`` and the pixel element of ``source`` as a DICOM file in `DicomObject.stored_syntax`.
 
     The preamble is zero, the file meta information is made anew and nothing that follows the pixel element (padding,
     signatures) is copied. The same input gives the same bytes.
     """
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = header.SOPClassUID
-    meta.MediaStorageSOPInstanceUID = header.SOPInstanceUID
-    meta.TransferSyntaxUID = source.transfer_syntax
-    meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
-    header.file_meta, header.preamble = meta, bytes(128)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # values that break a VR's rules were so at their source
-        pydicom.dcmwrite(out, header, enforce_file_format=True)
+    out.write(head_of(header, source))
     for chunk in source.pixel_bytes():
         out.write(chunk)
 
 
-def _parse(file: BinaryIO) -> tuple[Dataset, BinaryIO]:
-    """The header, and the file positioned at the pixel element (another file when it had to be inflated)."""
-    file.seek(0)
-    try:
-        file = _inflated(file)
-        dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True)
-        _refuse_a_cut_element(dataset)
-        for part in (dataset.get("file_meta", Dataset()), dataset):
-            list(part.iterall())  # pydicom converts values late; a broken one shall be known now
-    except EOFError as error:
-        raise RejectedInput("truncated") from error
-    # pydicom raises whatever its converters meet in damaged bytes; each of these means the same to us.
-    except (
-        InvalidDicomError,
-        BytesLengthException,
-        AttributeError,
-        ValueError,
-        TypeError,
-        OSError,
-        struct.error,
-        zlib.error,
-        RuntimeError,  # NotImplementedError and RecursionError, too
-        LookupError,
-        ArithmeticError,
-        AssertionError,
-    ) as error:
-        raise RejectedInput("unreadable", f"not parseable as DICOM: {type(error).__name__}") from error
-    if not dataset:
-        raise RejectedInput("truncated", "a DICOM file without a data set")
-    return dataset, file
+@lru_cache(maxsize=256)
+def _syntax(raw: bytes) -> UID:
+    return UID(raw.decode("latin-1").rstrip("\0 "), config.IGNORE)
 
 
-def _refuse_a_cut_element(dataset: Dataset) -> None:
-    """pydicom ends silently where the file ends; an element whose value is shorter than its length was cut."""
-    last = dataset.get_item(max(dataset.keys())) if dataset else None
-    if isinstance(last, RawDataElement) and last.length != UNDEFINED and len(last.value or b"") < last.length:
-        raise RejectedInput("truncated", "the file ends within its header")
-
-
-def _inflated(file: BinaryIO) -> BinaryIO:
-    """The same file, or what a deflated one unfolds to, within bounds: it has no addressable pixel span."""
-    file.seek(0)
-    head = file.read(2048)
-    end = _meta_end(head)
-    if DeflatedExplicitVRLittleEndian.encode() not in head[:end]:
-        file.seek(0)
-        return file
-    out = io.BytesIO(bytes(128) + b"DICM" + PLAIN_META)
-    out.seek(0, io.SEEK_END)
-    inflate = zlib.decompressobj(-zlib.MAX_WBITS)  # PS3.5 A.5: a raw deflate stream without header
-    file.seek(end)
-    while not inflate.eof and (chunk := inflate.unconsumed_tail or file.read(CHUNK)):
-        out.write(inflate.decompress(chunk, CHUNK))
-        if out.tell() > MAX_INFLATED:
-            raise RejectedInput("archive-bomb", "a deflated object unfolds to more bytes than allowed")
-    if not inflate.eof:
-        raise RejectedInput("truncated", "the deflated data set has no end")
-    out.seek(0)
-    return out
-
-
-def _meta_end(head: bytes) -> int:
-    """Where the file meta information ends, as its group length (0002,0000) says; 0 when there is none."""
-    if head[128:140] != b"DICM\x02\0\0\0UL\x04\0":
-        return 0
-    return 144 + int(struct.unpack_from("<I", head, 140)[0])
-
-
-def _transfer_syntax(dataset: Dataset) -> UID:
-    """The encoding that the data set really has: the header's word counts unless the VRs prove it wrong."""
-    implicit, little = dataset.original_encoding
-    named = UID(str(dataset.get("file_meta", {}).get("TransferSyntaxUID", "")))
-    if named.is_private and named.is_valid:
-        raise RejectedInput("unsupported", "a private transfer syntax; ask the sender for a standard one")
-    if named.is_transfer_syntax:
-        if named.is_implicit_VR == implicit and named.is_little_endian == little:
-            return named
-        if named.is_compressed:
-            raise RejectedInput("wrong-transfer-syntax", transfer_syntax=named)
-    if implicit:
-        return ImplicitVRLittleEndian
-    return ExplicitVRLittleEndian if little else ExplicitVRBigEndian
-
-
-def _pixel_end(file: BinaryIO, start: int, syntax: UID, dataset: Dataset) -> int:
-    """Where the pixel element ends; ``start`` when there is none."""
+def _with_pixels(source: foreign.Foreign) -> DicomObject:
+    """The object with its pixel element, if there is one, found and checked."""
+    file, at, syntax = source.file, source.start, source.syntax
     order = "<" if syntax.is_little_endian else ">"
-    tag = file.read(4)
-    if len(tag) < 4 or struct.unpack(f"{order}HH", tag) not in ((0x7FE0, 0x0008), (0x7FE0, 0x0009), (0x7FE0, 0x0010)):
-        return start
-    if not syntax.is_implicit_VR:
-        vr = file.read(4)[:2]
-        if vr not in (b"OB", b"OW", b"OF", b"OD", b"UN"):
-            raise RejectedInput("wrong-transfer-syntax", "the pixel element has no valid VR")
-    raw = file.read(4)
-    if len(raw) < 4:
+    file.seek(at)
+    raw = file.read(12)
+    group, element = struct.unpack_from(f"{order}HH", raw) if len(raw) >= 4 else (0, 0)
+    tag = group << 16 | element
+    if tag not in PIXEL_TAGS:
+        return DicomObject(source.header, source.arrived, file, at, at)
+    vr = PIXEL_VRS[tag] if syntax.is_implicit_VR else raw[4:6].decode("latin-1")
+    if vr not in ("OB", "OW", "OF", "OD", "UN"):
+        raise RejectedInput("wrong-transfer-syntax", "the pixel element has no valid VR")
+    offset = 4 if syntax.is_implicit_VR else 8
+    if len(raw) < offset + 4:
         raise RejectedInput("truncated")
-    length = struct.unpack(f"{order}I", raw)[0]
+    (length,) = struct.unpack_from(f"{order}I", raw, offset)
     encapsulated = length == UNDEFINED
     if encapsulated != syntax.is_encapsulated:
         raise RejectedInput("wrong-transfer-syntax", transfer_syntax=syntax)
-    return _encapsulated_end(file, syntax) if encapsulated else _native_end(file, length, dataset)
+    start = file.seek(at + offset + 4)
+    try:
+        stop = _encapsulated_end(file, syntax) if encapsulated else _native_end(file, length, source.header)
+    except (ValueError, OverflowError) as error:
+        raise RejectedInput("unreadable", "the size of the image is not a number") from error
+    words = foreign.word_bytes(vr, source.header) if order == ">" else 1
+    return DicomObject(source.header, source.arrived, file, start, stop, tag, vr, words)
 
 
-def _native_end(file: BinaryIO, length: int, dataset: Dataset) -> int:
+def _native_end(file: BinaryIO, length: int, header: Header) -> int:
     stop = file.tell() + length
     if file.seek(0, io.SEEK_END) < stop:
         raise RejectedInput("truncated", "the pixel data ends too early")
-    bits = int(dataset.get("BitsAllocated") or 0) * int(dataset.get("SamplesPerPixel") or 1)
-    frames = int(dataset.get("NumberOfFrames") or 1)
-    pixels = int(dataset.get("Rows") or 0) * int(dataset.get("Columns") or 0) * frames
-    if dataset.get("PhotometricInterpretation") == "YBR_FULL_422":
+    bits = header.integer("BitsAllocated") * header.integer("SamplesPerPixel", 1)
+    pixels = header.integer("Rows") * header.integer("Columns") * (header.integer("NumberOfFrames") or 1)
+    if header.text("PhotometricInterpretation") == "YBR_FULL_422":
         bits = bits * 2 // 3
     if length == 0 and pixels:
         raise RejectedInput("missing-pixel-data", "the pixel element is empty")

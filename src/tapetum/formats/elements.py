@@ -23,7 +23,7 @@ __all__ = [
 ]  # fmt: skip
 
 Value: TypeAlias = Union[str, int, float, bytes]  # noqa: UP007 - an alias at run time
-Element: TypeAlias = tuple[str, Union[bytes, tuple["Header", ...]]]
+Element: TypeAlias = tuple[str, Union[bytes, tuple["Header", ...]]]  # noqa: UP007 - an alias at run time
 """A value representation and its value: raw bytes, or the items of a sequence."""
 Key: TypeAlias = Union[int, str]  # noqa: UP007 - an alias at run time
 """A tag as a number, or a keyword of the standard."""
