@@ -29,6 +29,10 @@ COMMANDS = {
         "Take in files, folders and archives; names are removed on the way, and running it twice changes nothing.",
         "tapetum acquire /media/disk --mapping fundus.toml",
     ),
+    "listen": (
+        "Store, find and give back DICOM objects over the network, until stopped.",
+        "tapetum listen --port 11112 --peer VIEWER=10.0.0.7:104",
+    ),
     "quarantine": (
         "List what could not be taken in, why, and what to do; what comes through at last leaves the list.",
         "tapetum quarantine --code truncated",
