@@ -33,3 +33,18 @@ def test_volume_of_a_region_is_voxels_times_their_size() -> None:
 def test_a_mask_that_is_not_bool_is_refused() -> None:
     with pytest.raises(InvalidGeometry):
         Region(np.zeros((2, 3, 4), np.uint8), GRID, "lesion")  # type: ignore[arg-type]
+
+
+def test_times_are_as_many_as_time_points_and_grow() -> None:
+    film = np.zeros((2, 1, 2, 2), np.float32)
+    unit = Quantity("signal", "1")
+    assert Image(film, "tzyx", unit, times_s=(0.0, 1.5)).times_s == (0.0, 1.5)
+    with pytest.raises(ValueError, match="2 time points"):
+        Image(film, "tzyx", unit, times_s=(0.0,))
+    with pytest.raises(ValueError, match="grow"):
+        Image(film, "tzyx", unit, times_s=(1.0, 1.0))
+
+
+def test_b_values_are_as_many_as_time_points() -> None:
+    with pytest.raises(ValueError, match="1 time points"):
+        Image(np.zeros((1, 2, 2), np.float32), "zyx", Quantity("signal", "1"), b_values=(0.0, 1000.0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from tapetum.model.terms import Code, Notice, Quantity
 __all__ = ["Image", "Region"]
 
 AXES = ("zyx", "yx", "yxc", "tzyx", "tyxc")
+Triple = tuple[float, float, float]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,6 +33,11 @@ class Image:
     series_instance_uid, instances : the pseudonymous UIDs it was made from.
     steps : what was done, in order: its lineage.
     notices : what was noticed (a missing slice, an uneven spacing).
+    times_s : one for each time point, growing; seconds since the first, or since the event that the scanner counts from
+        (the R wave, the start of the PET series). Empty when unknown.
+    b_values : diffusion weighting in s/mm2, one for each time point; NaN where it was not said. Empty otherwise.
+    b_vectors : directions of the diffusion gradient as LPS unit vectors, (0, 0, 0) where there was none; one for each
+        time point, or empty.
     """
 
     array: NDArray[Any]
@@ -42,12 +49,20 @@ class Image:
     instances: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
     notices: tuple[Notice, ...] = ()
+    times_s: tuple[float, ...] = ()
+    b_values: tuple[float, ...] = ()
+    b_vectors: tuple[Triple, ...] = ()
 
     def __post_init__(self) -> None:
         if self.axes not in AXES or self.array.ndim != len(self.axes):
             raise ValueError(f"array of {self.array.ndim} dimensions does not have the axes {self.axes!r}")
         if self.geometry is not None and "zyx" in self.axes and self.array.shape[-3:] != self.geometry.shape:
             raise InvalidGeometry("array and grid differ", array=self.array.shape, grid=self.geometry.shape)
+        points = self.array.shape[0] if self.axes.startswith("t") else 1
+        if any(len(each) not in (0, points) for each in (self.times_s, self.b_values, self.b_vectors)):
+            raise ValueError(f"times, b-values and directions are as many as the {points} time points, or none")
+        if any(after <= before for before, after in pairwise(self.times_s)):
+            raise ValueError("times grow")
 
     def then(self, step: str, array: NDArray[Any], **changes: Any) -> Image:
         """A new image made from this one by ``step``, which is added to its lineage."""

@@ -28,10 +28,13 @@ MOST_GROWTH = 4  # a grid of more slices than so many times those that were take
 TIMES = (
     "TemporalPositionIdentifier",
     "TriggerTime",
+    "FrameReferenceTime",
     "DiffusionBValue",
     "EchoTime",
+    "DimensionIndexValues",
     "AcquisitionNumber",
     "AcquisitionTime",
+    "DiffusionInstanceNumber",
 )
 
 
@@ -41,7 +44,8 @@ class Plane:
 
     ``source`` and ``frame`` say where its pixels are; ``orientation`` is Image Orientation (Patient), ``spacing_mm``
     between rows, then between columns; ``thickness_mm`` and ``between_mm`` are what the header claims, NaN if nothing;
-    ``times`` holds what may tell frames at one place apart.
+    ``times`` holds what may tell frames at one place apart, ``clocks`` the seconds of each clock that is known,
+    ``b_value`` (s/mm2, NaN if unknown) and ``b_vector`` (LPS) the diffusion weighting.
     """
 
     source: int
@@ -55,6 +59,9 @@ class Plane:
     between_mm: float = float("nan")
     number: int = 0
     times: Mapping[str, float] = field(default_factory=dict)
+    clocks: Mapping[str, float] = field(default_factory=dict)
+    b_value: float = float("nan")
+    b_vector: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +69,8 @@ class Stack:
     """Frames in order, and the grid they fill.
 
     ``planes`` is a list of time points, each a list of planes along z. ``geometry`` is even and rectangular.
-    ``positions`` are the planes' coordinates along z, in slices of that grid; ``shifts`` their (y, x) pixel offsets.
+    ``positions`` are the planes' coordinates along z, in slices of that grid; ``shifts`` their (y, x) pixel offsets;
+    ``told_apart_by`` is the attribute that made the time points, empty when there is one.
     """
 
     planes: list[list[Plane]]
@@ -70,6 +78,7 @@ class Stack:
     positions: NDArray[np.float64]
     shifts: NDArray[np.float64]
     notices: tuple[Notice, ...]
+    told_apart_by: str = ""
 
 
 def arrange(planes: Sequence[Plane]) -> Stack:
@@ -96,7 +105,7 @@ def arrange(planes: Sequence[Plane]) -> Stack:
     ordered = _largest(
         ordered, lambda plane: plane.frame_of_reference_uid, "mixed-frame", "frames of reference", notices
     )
-    times, heights = _by_place(ordered, notices)
+    times, heights, keyword = _by_place(ordered, notices)
     first = times[0][0]
     spacing, positions = _spacing(first, heights, notices)
     origin, extent, shifts = _upright(times[0], notices)
@@ -109,7 +118,7 @@ def arrange(planes: Sequence[Plane]) -> Stack:
         (_triple(normal), _triple(column), _triple(row)),
         first.frame_of_reference_uid,
     )
-    return Stack(times, geometry, positions, shifts, tuple(notices))
+    return Stack(times, geometry, positions, shifts, tuple(notices), keyword)
 
 
 def fill(stack: Stack, slices: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -172,8 +181,8 @@ def _orientation_groups(planes: Sequence[Plane]) -> Callable[[Plane], int]:
     return lambda plane: member[plane.orientation]
 
 
-def _by_place(planes: list[Plane], notices: list[Notice]) -> tuple[list[list[Plane]], NDArray[np.float64]]:
-    """Time points of planes along the normal, and the planes' heights along it in millimetres."""
+def _by_place(planes: list[Plane], notices: list[Notice]) -> tuple[list[list[Plane]], NDArray[np.float64], str]:
+    """Time points of planes along the normal, the planes' heights along it in mm, and what told the points apart."""
     normal = _axes(planes[0])[2]
     height = {id(plane): float(normal @ np.array(plane.position)) for plane in planes}
     ordered = sorted(planes, key=lambda plane: height[id(plane)])
@@ -186,17 +195,17 @@ def _by_place(planes: list[Plane], notices: list[Notice]) -> tuple[list[list[Pla
     heights = np.array([height[id(place[0])] for place in places])
     repeats = len(places[0])
     if len(ordered) == len(places):
-        return [ordered], heights
+        return [ordered], heights, ""
     keyword = _what_tells_apart(places, repeats)
     if keyword:
         text = f"each of {len(places)} places was imaged {repeats} times, told apart by {keyword}"
         notices.append(Notice("repeated-positions", text))
         sorted_places = [sorted(place, key=lambda plane: plane.times[keyword]) for place in places]
-        return [list(moment) for moment in zip(*sorted_places, strict=True)], heights
+        return [list(moment) for moment in zip(*sorted_places, strict=True)], heights, keyword
     text = f"{len(ordered) - len(places)} image(s) lie where another one lies already; the first was kept"
     notices.append(Notice("duplicate-slice", text))
     # sorted() is stable, so the first of a place is the one with the lowest Instance Number.
-    return [[place[0] for place in places]], heights
+    return [[place[0] for place in places]], heights, ""
 
 
 def _what_tells_apart(places: list[list[Plane]], repeats: int) -> str:

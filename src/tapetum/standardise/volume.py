@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -15,13 +16,14 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from tapetum.formats import nifti, nrrd, picture
+from tapetum.formats import mosaic, nifti, nrrd, picture, vendor
 from tapetum.formats.damage import parsing
-from tapetum.formats.frames import frame_count, frame_value, group_item
 from tapetum.formats.pixels import decode
 from tapetum.model import Geometry, Image, Instance, Notice, Quantity, Series
 from tapetum.standardise import greyrange
-from tapetum.standardise.stack import TIMES, Plane, Stack, arrange, fill
+from tapetum.standardise.planes import number_of, planes_of
+from tapetum.standardise.stack import Plane, Stack, arrange, fill
+from tapetum.standardise.timing import diffusion_of, film_times, times_of
 
 __all__ = ["open_dataset", "to_image"]
 
@@ -92,7 +94,7 @@ def _from_dicom(series: Series, instances: Sequence[Instance], open_blob: OpenBl
     for source, instance in enumerate(instances):
         header = open_dataset(open_blob, instance.blob, pixels=False)
         with parsing("the place of an image"):
-            found = _planes(header, source)
+            found = planes_of(header, source)
             scales += [greyrange.rescale_of(header, plane.frame) for plane in found]
         placed = placed or (header if found else None)
         placeless += not found
@@ -113,7 +115,9 @@ def _from_dicom(series: Series, instances: Sequence[Instance], open_blob: OpenBl
     axes = "tzyx" if len(stack.planes) > 1 else "zyx"
     array = array if axes == "tzyx" else array[0]
     used = [instances[source] for source in kept]
-    return _image(series, used, array, axes, quantity=quantity, notices=notices, geometry=stack.geometry)
+    image = _image(series, used, array, axes, quantity=quantity, notices=notices, geometry=stack.geometry)
+    b_values, b_vectors = diffusion_of(stack)
+    return replace(image, times_s=times_of(stack), b_values=b_values, b_vectors=b_vectors)
 
 
 def _load(stack: Stack, instances: Sequence[Instance], open_blob: OpenBlob) -> NDArray[np.float32]:
@@ -126,7 +130,7 @@ def _load(stack: Stack, instances: Sequence[Instance], open_blob: OpenBlob) -> N
     slices = np.empty((len(stack.planes), len(stack.planes[0]), *shape), np.float32)
     for source, places in wanted.items():
         dataset = open_dataset(open_blob, instances[source].blob)
-        pixels = decode(dataset)
+        pixels = _frames(dataset)
         with parsing("the grey range of an image"):
             for time, depth, frame in places:
                 slices[time, depth] = greyrange.grey_values(pixels[frame], dataset, frame)
@@ -135,52 +139,12 @@ def _load(stack: Stack, instances: Sequence[Instance], open_blob: OpenBlob) -> N
     return np.stack([fill(stack, moment) for moment in slices])
 
 
-def _planes(header: Dataset, source: int) -> list[Plane]:
-    """The frames of one object, or none when it is a projection, in colour, or one of its frames has no place."""
-    if header.get("Modality") in greyrange.PROJECTIONS or int(header.get("SamplesPerPixel", 1)) > 1:
-        return []
-    found = [_plane(header, source, frame) for frame in range(frame_count(header))]
-    return [] if None in found else [plane for plane in found if plane is not None]
-
-
-def _plane(header: Dataset, source: int, frame: int) -> Plane | None:
-    position = frame_value(header, frame, "PlanePositionSequence", "ImagePositionPatient")
-    orientation = frame_value(header, frame, "PlaneOrientationSequence", "ImageOrientationPatient")
-    spacing = frame_value(header, frame, "PixelMeasuresSequence", "PixelSpacing")
-    lengths = [0 if value is None else len(value) for value in (position, orientation, spacing)]
-    if lengths != [3, 6, 2]:
-        return None
-    x, y, z = map(float, position)
-    a, b, c, d, e, f = map(float, orientation)
-    return Plane(
-        source,
-        frame,
-        (x, y, z),
-        (a, b, c, d, e, f),
-        (float(spacing[0]), float(spacing[1])),
-        (int(header.Rows), int(header.Columns)),
-        frame_of_reference_uid=str(header.get("FrameOfReferenceUID") or ""),
-        thickness_mm=_number(frame_value(header, frame, "PixelMeasuresSequence", "SliceThickness")),
-        between_mm=_number(frame_value(header, frame, "PixelMeasuresSequence", "SpacingBetweenSlices")),
-        number=int(header.get("InstanceNumber") or 0),
-        times=_times(header, frame),
-    )
-
-
-def _times(header: Dataset, frame: int) -> dict[str, float]:
-    found = {keyword: _number(header.get(keyword)) for keyword in TIMES}
-    content = group_item(header, frame, "FrameContentSequence")
-    found["TemporalPositionIdentifier"] = _number(
-        content.get("TemporalPositionIndex", header.get("TemporalPositionIdentifier"))
-    )
-    return {keyword: value for keyword, value in found.items() if np.isfinite(value)}
-
-
-def _number(value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return float("nan")
+def _frames(dataset: Dataset) -> NDArray[Any]:
+    """(frames, y, x) stored values; the tiles of a mosaic are its frames."""
+    pixels = decode(dataset)
+    vendor.add_standard(dataset)
+    layout = mosaic.layout_of(dataset)
+    return mosaic.split(pixels[0], layout) if layout else pixels
 
 
 def _rescale_notices(modality: str, scales: Sequence[Scale]) -> list[Notice]:
@@ -213,7 +177,10 @@ def _flat(series: Series, instances: Sequence[Instance], open_blob: OpenBlob) ->
     if len(array) == 1:
         return _image(series, [first], array[0], axes, quantity=quantity, notices=notices)
     film = array if axes == "yxc" else array[:, None]
-    return _image(series, [first], film, "tyxc" if axes == "yxc" else "tzyx", quantity=quantity, notices=notices)
+    axes = "tyxc" if axes == "yxc" else "tzyx"
+    image = _image(series, [first], film, axes, quantity=quantity, notices=notices)
+    with parsing("the times of a film"):
+        return replace(image, times_s=film_times(dataset, len(film)))
 
 
 def _colour_bits(pixels: NDArray[Any], dataset: Dataset) -> int:
@@ -239,7 +206,7 @@ def _first(instances: Sequence[Instance]) -> tuple[Instance, list[Notice]]:
 
 
 def _order(instance: Instance) -> float:
-    number = _number(instance.attributes.get("InstanceNumber"))
+    number = number_of(instance.attributes.get("InstanceNumber"))
     return number if np.isfinite(number) else 0.0
 
 
