@@ -1,8 +1,10 @@
 """Adapters of the ports: SQLite catalogue, local blobs, Parquet tables, local processes."""
 
 from tapetum.store.blobs import LocalBlobs
-from tapetum.store.catalogue import SqlCatalogue, migrate
+from tapetum.store.catalogue import SqlCatalogue
+from tapetum.store.database import migrate
 from tapetum.store.engine import ProcessEngine, SerialEngine
+from tapetum.store.s3 import S3Blobs
 from tapetum.store.tables import OBSERVATION_SCHEMA, ObservationTable
 
 __all__ = [
@@ -10,6 +12,7 @@ __all__ = [
     "LocalBlobs",
     "ObservationTable",
     "ProcessEngine",
+    "S3Blobs",
     "SerialEngine",
     "SqlCatalogue",
     "migrate",

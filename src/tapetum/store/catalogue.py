@@ -1,30 +1,29 @@
-"""The catalogue on any SQLAlchemy URL: SQLite by default. One transaction a batch, so that a killed run leaves whole
-batches or nothing of one. Start at `SqlCatalogue.record`.
+"""The catalogue on SQLite or PostgreSQL: `ports.Catalogue`. One transaction a batch, so that a killed run leaves whole
+batches or nothing of one. Start at `SqlCatalogue.record` (more in `store.batch`) and `SqlCatalogue.find`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import sqlite3
-from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, delete, event, insert, inspect, select, update
+from sqlalchemy import Connection, select, tuple_
 
-from tapetum.errors import REJECTIONS, NotFound
-from tapetum.model import Arrival, Instance, Rejected, Series
+from tapetum.errors import NotFound
+from tapetum.model import LEVELS, Arrival, Instance, Level, Query, Rejected, Row, Series
 from tapetum.store import schema
+from tapetum.store.batch import portions, write
+from tapetum.store.database import Database
+from tapetum.store.rows import Values, attributes_of, row_of
+from tapetum.store.search import KEYS, count_of, keys_of
 
-__all__ = ["SqlCatalogue", "migrate"]
+__all__ = ["SqlCatalogue"]
 
-HEAD = "0001"
-"""The newest migration; a catalogue that stands elsewhere is migrated when it is opened."""
+PAGE = 1000
+"""So many series at a time are read where all are wanted."""
 
-
-MAX_VARIABLES = 500
-"""Of one statement: databases allow some thousand."""
+Key = tuple[str, ...]
 
 
 class SqlCatalogue:
@@ -36,29 +35,21 @@ class SqlCatalogue:
     """
 
     def __init__(self, url: str) -> None:
-        self._engine = create_engine(url)
-        if self._engine.dialect.name == "sqlite":
-            event.listen(self._engine, "connect", _sqlite_defaults)
-        with self._engine.connect() as connection:
-            if _version(connection) != HEAD:
-                connection.close()
-                migrate(self._engine)
+        self.database = Database(url)
 
     def close(self) -> None:
         """Give back the connections."""
-        self._engine.dispose()
+        self.database.close()
 
     def known(self, source_digests: Sequence[str]) -> set[str]:
         """Those of the digests that are stored instances already."""
         column = schema.instance.c.source_digest
-        with self._engine.connect() as connection:
-            return {
-                digest
-                for start in range(0, len(source_digests), MAX_VARIABLES)
-                for digest in connection.scalars(
-                    select(column).where(column.in_(source_digests[start : start + MAX_VARIABLES]))
-                )
-            }
+
+        def look(connection: Connection) -> set[str]:
+            some = (connection.scalars(select(column).where(column.in_(part))) for part in portions(source_digests))
+            return {digest for found in some for digest in found}
+
+        return self.database.read(look)
 
     def record(self, arrivals: Sequence[Arrival]) -> list[Arrival]:
         """Write a batch in one transaction.
@@ -66,150 +57,191 @@ class SqlCatalogue:
         A stored arrival ends as duplicate when its object is there already, and as rejected when its UIDs contradict
         the catalogue (conflicting-instance, mixed-series). The others are returned as they came.
         """
-        with self._engine.begin() as connection:
-            if connection.dialect.name == "sqlite":
-                # Take the write lock before looking: two runs at once must not both find a place empty.
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-            return [self._record_one(connection, arrival) for arrival in arrivals]
-
-    def _record_one(self, connection: Connection, arrival: Arrival) -> Arrival:
-        if arrival.instance is not None and arrival.outcome == "stored":
-            arrival = _place(connection, arrival, arrival.instance)
-        if arrival.outcome != "rejected":
-            connection.execute(delete(schema.rejected).where(schema.rejected.c.arrived == arrival.arrived))
-        elif arrival.rejected is not None:
-            _quarantine(connection, arrival.rejected)
-        return arrival
+        return self.database.write(lambda connection: write(connection, arrivals))
 
     def series(self) -> list[Series]:
         """Every series, ordered by patient key and UID."""
         table = schema.series
-        with self._engine.connect() as connection:
-            rows = connection.execute(select(table).order_by(table.c.patient_key, table.c.series_instance_uid))
-            return [Series(**row) for row in rows.mappings()]
+        return self._series(select(table).order_by(table.c.patient_key, table.c.series_instance_uid))
+
+    def one(self, series_instance_uid: str) -> Series:
+        """One series. Raises NotFound."""
+        found = self._series(select(schema.series).where(schema.series.c.series_instance_uid == series_instance_uid))
+        if not found:
+            raise NotFound("no such series", series_instance_uid=series_instance_uid)
+        return found[0]
 
     def instances(self, series_instance_uid: str) -> list[Instance]:
         """The instances of one series, ordered by UID. Raises NotFound for an unknown series."""
-        one, many = schema.series, schema.instance
-        with self._engine.connect() as connection:
-            parent = connection.execute(select(one).where(one.c.series_instance_uid == series_instance_uid)).mappings()
-            shared = parent.one_or_none()
-            if shared is None:
+        series, many = schema.series, schema.instance
+
+        def look(connection: Connection) -> list[Instance]:
+            parents = _read(connection, select(series).where(series.c.series_instance_uid == series_instance_uid))
+            if not parents:
                 raise NotFound("no such series", series_instance_uid=series_instance_uid)
-            rows = connection.execute(
-                select(many).where(many.c.series_instance_uid == series_instance_uid).order_by(many.c.sop_instance_uid)
-            )
-            facts = {name: shared[name] for name in ("study_instance_uid", "patient_key", "format", "role")}
-            return [Instance(**row, **facts) for row in rows.mappings()]
+            above = _Above(connection)
+            above.add(parents)
+            rows = select(many).where(many.c.series_instance_uid == series_instance_uid)
+            return [above.instance(row) for row in _read(connection, rows.order_by(many.c.sop_instance_uid))]
+
+        return self.database.read(look)
+
+    def find(self, query: Query) -> list[Row]:
+        """The matches of a query at its level: see `tapetum.model.Query`.
+
+        Raises
+        ------
+        InvalidQuery : a keyword does not exist, or a value cannot be matched with it.
+        """
+        statement = keys_of(query, self.database.dialect)
+
+        def look(connection: Connection) -> list[Row]:
+            keys = [tuple(key) for key in connection.execute(statement)]
+            rows = _by_key(connection, query.level, keys)
+            above = _Above(connection)
+            if query.level == "series":
+                above.add(rows.values())
+            elif query.level == "instance":
+                above.add_series({row["series_instance_uid"] for row in rows.values()})
+            elif query.level == "study":
+                above.add_patients({row["patient_key"] for row in rows.values()})
+            return [above.row(query.level, rows[key]) for key in keys if key in rows]
+
+        return self.database.read(look)
+
+    def count(self, query: Query) -> int:
+        """How many matches there are; limit and offset are not looked at. Raises InvalidQuery as `find` does."""
+        statement = count_of(query, self.database.dialect)
+        return self.database.read(lambda connection: connection.execute(statement).scalar_one())
+
+    def select(self, query: Query) -> Iterator[Instance]:
+        """Every instance below the matches of a query of any level, a page at a time."""
+        keys = keys_of(query, self.database.dialect)
+        found = self.database.read(lambda connection: [tuple(key) for key in connection.execute(keys)])
+        if query.level == "instance":
+            for part in portions(found):
+                yield from self._instances(part)
+            return
+        series, many = schema.series.c, schema.instance.c
+        columns = [series[name] for name in KEYS[query.level]]
+        for key in found:
+            below = select(many.sop_instance_uid).join(
+                schema.series, many.series_instance_uid == series.series_instance_uid
+            ).where(tuple_(*columns) == tuple_(*key)).order_by(
+                series.patient_key, series.study_date.desc(), series.study_time.desc(), series.study_instance_uid,
+                series.number, series.series_instance_uid, many.number, many.sop_instance_uid,
+            )  # fmt: skip
+            uids = self.database.read(lambda connection, rows=below: [tuple(uid) for uid in connection.execute(rows)])
+            for part in portions(uids):
+                yield from self._instances(part)
 
     def pixel_digests(self) -> dict[str, str]:
         """Series UID -> sha256 over the sorted pixel digests of its instances."""
-        columns = (schema.instance.c.series_instance_uid, schema.instance.c.attributes)
+        column = schema.instance.c
         found: dict[str, list[str]] = {}
-        with self._engine.connect() as connection:
-            for uid, attributes in connection.execute(select(*columns)):
-                found.setdefault(uid, []).append(attributes["pixel_digest"])
+        statement = select(column.series_instance_uid, column.pixel_digest)
+        for uid, digest in self.database.read(lambda connection: connection.execute(statement).all()):
+            found.setdefault(uid, []).append(digest)
         return {uid: hashlib.sha256("".join(sorted(many)).encode()).hexdigest() for uid, many in found.items()}
 
     def rejected(self) -> list[Rejected]:
         """The quarantine, ordered by code."""
         table = schema.rejected
-        with self._engine.connect() as connection:
-            rows = connection.execute(select(table).order_by(table.c.code, table.c.arrived))
-            return [Rejected(**row) for row in rows.mappings()]
+        statement = select(table).order_by(table.c.code, table.c.arrived)
+        return [Rejected(**row) for row in self.database.read(lambda connection: _read(connection, statement))]
+
+    def _series(self, statement: Any) -> list[Series]:
+        def look(connection: Connection) -> list[Series]:
+            rows = _read(connection, statement)
+            above = _Above(connection)
+            for start in range(0, len(rows), PAGE):
+                above.add(rows[start : start + PAGE])
+            return [above.series(row) for row in rows]
+
+        return self.database.read(look)
+
+    def _instances(self, keys: list[Key]) -> list[Instance]:
+        def look(connection: Connection) -> list[Instance]:
+            rows = _by_key(connection, "instance", keys)
+            above = _Above(connection)
+            above.add_series({row["series_instance_uid"] for row in rows.values()})
+            return [above.instance(rows[key]) for key in keys if key in rows]
+
+        return self.database.read(look)
 
 
-def migrate(engine: Engine) -> None:
-    """Bring the schema up to date with Alembic, which is imported here because it is seldom needed and slow."""
-    from alembic import command  # noqa: PLC0415
-    from alembic.config import Config  # noqa: PLC0415
+class _Above:
+    """What stands above some rows, read once: by it rows are completed."""
 
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, HEAD)
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._rows: dict[Level, dict[Key, Values]] = {level: {} for level in LEVELS}
 
+    def add_series(self, uids: set[str]) -> None:
+        rows = _by_key(self._connection, "series", [(uid,) for uid in sorted(uids)])
+        self._rows["series"].update(rows)
+        self.add(rows.values())
 
-def _version(connection: Connection) -> str | None:
-    if not inspect(connection).has_table("alembic_version"):
-        return None
-    return str(connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one())
+    def add(self, series: Any) -> None:
+        """Take in some series, and read what stands above them."""
+        there = self._rows["study"]
+        keys = {(row["study_instance_uid"], row["patient_key"]) for row in series} - there.keys()
+        self._rows["series"].update({(row["series_instance_uid"],): row for row in series})
+        there.update(_by_key(self._connection, "study", sorted(keys)))
+        self.add_patients({key[1] for key in keys})
 
+    def add_patients(self, keys: set[str]) -> None:
+        there = self._rows["patient"]
+        there.update(_by_key(self._connection, "patient", [(key,) for key in sorted(keys) if (key,) not in there]))
 
-def _quarantine(connection: Connection, row: Rejected) -> None:
-    """Write a row of the quarantine; one that says the same already stays as it is (a seal differs every time)."""
-    table = schema.rejected
-    there = connection.execute(select(table).where(table.c.arrived == row.arrived)).mappings().one_or_none()
-    facts = {"code": row.code, "message": row.message, "size_bytes": row.size_bytes}
-    if there is None:
-        connection.execute(insert(table).values(arrived=row.arrived, locator=row.locator, **facts))
-    elif any(there[name] != value for name, value in facts.items()):
-        connection.execute(update(table).where(table.c.arrived == row.arrived).values(locator=row.locator, **facts))
+    def _chain(self, level: Level, row: Values) -> Iterator[tuple[Level, Values]]:
+        """The rows above a row, and itself, highest first."""
+        if level == "instance":
+            yield from self._chain("series", self._rows["series"][row["series_instance_uid"],])
+        elif level == "series":
+            yield from self._chain("study", self._rows["study"][row["study_instance_uid"], row["patient_key"]])
+        elif level == "study":
+            yield from self._chain("patient", self._rows["patient"][row["patient_key"],])
+        yield level, row
 
+    def row(self, level: Level, row: Values) -> Row:
+        """A match, by keyword."""
+        found: Values = {}
+        for place, one in self._chain(level, row):
+            found.update(row_of(place, one))
+        return found
 
-def _place(connection: Connection, arrival: Arrival, new: Instance) -> Arrival:
-    """Insert an instance, and its series when it is the first of it; or say why not."""
-    there = connection.execute(
-        select(schema.instance.c.blob, schema.instance.c.source_digest).where(
-            (schema.instance.c.sop_instance_uid == new.sop_instance_uid)
-            | (schema.instance.c.source_digest == new.source_digest)
-        )
-    ).first()
-    if there is not None:
-        same = there.blob == new.blob or there.source_digest == new.source_digest
-        return replace(arrival, outcome="duplicate") if same else _refused(arrival, "conflicting-instance")
-    table = schema.series
-    parent = connection.execute(select(table).where(table.c.series_instance_uid == new.series_instance_uid)).mappings()
-    row = parent.one_or_none()
-    wanted = {
-        "study_instance_uid": new.study_instance_uid,
-        "patient_key": new.patient_key,
-        "modality": str(new.attributes.get("Modality", "")),
-        "format": new.format,
-    }
-    if row is None:
-        connection.execute(insert(table).values(**wanted, **_series_facts(new)))
-    elif any(row[name] != value for name, value in wanted.items()):
-        return _refused(arrival, "mixed-series")
-    else:
-        connection.execute(
-            update(table)
-            .where(table.c.series_instance_uid == new.series_instance_uid)
-            .values(instances=table.c.instances + 1)
-        )
-    connection.execute(
-        insert(schema.instance).values(
-            sop_instance_uid=new.sop_instance_uid,
-            series_instance_uid=new.series_instance_uid,
-            blob=new.blob,
-            source_digest=new.source_digest,
-            size_bytes=new.size_bytes,
-            attributes=dict(new.attributes),
-        )
-    )
-    return arrival
+    def series(self, row: Values) -> Series:
+        said: Values = {}
+        for level, one in self._chain("series", row):
+            said.update(attributes_of(level, one))
+        if row["sop_class_uid"]:
+            said["SOPClassUID"] = row["sop_class_uid"]
+        site = str(said.pop("site", ""))
+        names = ("series_instance_uid", "study_instance_uid", "patient_key", "modality", "role", "format", "instances")
+        return Series(**{name: row[name] for name in names}, site=site, attributes=said)
+
+    def instance(self, row: Values) -> Instance:
+        said: Values = {}
+        for level, one in self._chain("instance", row):
+            said.update(attributes_of(level, one))
+        series = self._rows["series"][row["series_instance_uid"],]
+        shared = {name: series[name] for name in ("study_instance_uid", "patient_key", "format", "role")}
+        names = ("sop_instance_uid", "series_instance_uid", "blob", "source_digest", "size_bytes")
+        return Instance(**{name: row[name] for name in names}, **shared, attributes=said)
 
 
-def _series_facts(new: Instance) -> dict[str, Any]:
-    shared = {name: value for name, value in new.attributes.items() if name not in ("pixel_digest", "InstanceNumber")}
-    return {
-        "series_instance_uid": new.series_instance_uid,
-        "role": new.role,
-        "site": str(shared.pop("site", "")),
-        "instances": 1,
-        "attributes": shared,
-    }
+def _read(connection: Connection, statement: Any) -> list[Values]:
+    return [dict(row) for row in connection.execute(statement).mappings()]
 
 
-def _refused(arrival: Arrival, code: str) -> Arrival:
-    """The arrival as a quarantine row; the caller has sealed the locator for this case beforehand."""
-    if arrival.rejected is None:
-        raise ValueError("a stored arrival carries the row that it becomes when it is refused")
-    return replace(arrival, outcome="rejected", rejected=replace(arrival.rejected, code=code, message=REJECTIONS[code]))
-
-
-def _sqlite_defaults(connection: sqlite3.Connection, _record: object) -> None:
-    """WAL lets readers read while a batch is written; NORMAL syncs at checkpoints and cannot corrupt (sqlite.org)."""
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=30000"):
-        connection.execute(f"PRAGMA {pragma}")
+def _by_key(connection: Connection, level: Level, keys: Sequence[Key]) -> dict[Key, Values]:
+    """Rows of a level by their primary keys."""
+    table = schema.metadata.tables[level]
+    names = KEYS[level]
+    found: dict[Key, Values] = {}
+    for some in portions(keys):
+        condition = table.c[names[0]].in_([key[0] for key in some])
+        for row in _read(connection, select(table).where(condition)):
+            found[tuple(row[name] for name in names)] = row
+    return found
