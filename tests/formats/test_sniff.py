@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tapetum.formats.sniff import HEAD_BYTES, promised_voxels, sniff
+from tapetum.formats.sniff import HEAD_BYTES, sniff
 from tapetum.testing import dicom_series, to_bytes
 
 
@@ -79,11 +79,3 @@ def test_the_name_decides_about_tables_and_nothing_else() -> None:
     assert sniff(b"patient,age\n1,2\n", name="facts.dcm") == ""
     assert sniff(b"\0\1\2", name="facts.csv") == ""
     assert sniff(picture("PNG"), name="facts.csv") == "picture"
-
-
-def test_a_volume_says_how_many_voxels_it_will_have() -> None:
-    assert promised_voxels(nifti(1, (64, 64, 30, 5))) == 64 * 64 * 30 * 5
-    assert promised_voxels(nifti(2, (100_000, 100_000, 100))) == 10**12
-    assert promised_voxels(b"NRRD0004\ntype: short\nsizes: 10 20 30\nencoding: raw\n\n") == 6000
-    assert promised_voxels(b"neither") == 0
-    assert promised_voxels(nifti(1, (2,))[:40]) == 0

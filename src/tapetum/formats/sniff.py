@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
-import re
 import struct
 
-__all__ = ["HEAD_BYTES", "promised_voxels", "sniff"]
+__all__ = ["HEAD_BYTES", "sniff"]
 
 HEAD_BYTES = 512
 """How many leading bytes `sniff` wants to see."""
@@ -55,20 +53,3 @@ def _looks_like_bare_dicom(head: bytes) -> bool:
     if head[4:6] in (b"UL", b"UI", b"CS", b"DA", b"OB", b"SH", b"LO", b"TM", b"PN"):
         return True
     return bool(struct.unpack_from("<I", head, 4)[0] <= 64)
-
-
-def promised_voxels(head: bytes) -> int:
-    """How many voxels the header of a NIfTI or NRRD promises; 0 when it does not say.
-
-    ``head`` holds the first bytes, not compressed. A volume is unfolded in memory, so that this is asked before.
-    """
-    sizes = re.search(rb"^sizes:\s*([\d ]+)", head, re.MULTILINE) if head.startswith(b"NRRD") else None
-    if sizes:
-        return math.prod(int(size) for size in sizes.group(1).split())
-    # nifti1.h: short dim[8] at byte 40; nifti2.h: int64 dim[8] at byte 16; the length of the header is its first field.
-    for order in "<>":
-        for length, code, offset in ((348, "h", 40), (540, "q", 16)):
-            if len(head) >= 80 and struct.unpack_from(f"{order}i", head)[0] == length:
-                count, *sizes_xyzt = struct.unpack_from(f"{order}8{code}", head, offset)
-                return math.prod(max(size, 1) for size in sizes_xyzt[: max(count, 0)])
-    return 0
