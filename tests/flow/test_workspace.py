@@ -213,3 +213,25 @@ def test_a_mask_that_fits_nowhere_does_not_spoil_the_others(workspace: Workspace
     assert rows.filter(pl.col("name") == "morph_volume_mesh")["region"].to_list() == ["GTV"]
     assert tally.failed == 1
     assert rows.filter(pl.col("name") == "failed")["text"].item() == "invalid-geometry"
+
+
+def test_a_volume_is_built_once_and_not_again(workspace: Workspace, tmp_path: Path) -> None:
+    workspace.acquire([write(tmp_path / "in", dicom_series(slices=3))])
+    uid = workspace.series()["series_instance_uid"][0]
+    first = workspace.image(uid)
+    assert len(list((workspace.folder / "volumes").rglob("*.ome.zarr"))) == 1
+    for blob in (workspace.folder / "blobs").rglob("*"):
+        if blob.is_file():
+            blob.unlink()
+    again = workspace.image(uid)
+    assert np.array_equal(again.array, first.array)
+    assert (again.geometry, again.instances, again.notices) == (first.geometry, first.instances, first.notices)
+
+
+def test_a_slice_that_comes_later_makes_another_volume(workspace: Workspace, tmp_path: Path) -> None:
+    slices = dicom_series(slices=4)
+    workspace.acquire([write(tmp_path / "in", slices[:3])])
+    uid = workspace.series()["series_instance_uid"][0]
+    assert workspace.image(uid).array.shape[0] == 3
+    workspace.acquire([write(tmp_path / "more", slices[3:])])
+    assert workspace.image(uid).array.shape[0] == 4

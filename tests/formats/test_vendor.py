@@ -101,4 +101,4 @@ def test_what_is_added_is_plain_numbers_that_de_identification_lets_pass() -> No
     image = siemens_mosaic(VOLUME, b_value=1000, gradient=GRADIENT)
     add_standard(image)
     added = [image[name] for name in ("DiffusionBValue", "DiffusionGradientOrientation", "SliceLocationVector")]
-    assert {(element.tag.group, element.VR) for element in added} == {(0x0018, "FD")}
+    assert {(element.tag.group, element.VR) for element in added} == {(0x0018, "FD"), (0x0018, "DS")}

@@ -15,6 +15,7 @@ from tapetum.errors import TapetumError
 from tapetum.model import Code, Feature, Image, Instance, Observation, Region, Series
 from tapetum.ports import BlobStore
 from tapetum.protect import silence_parsers
+from tapetum.store import Volumes
 
 __all__ = [
     "BATCH_ROWS",
@@ -91,6 +92,7 @@ class Standardise:
     """Build the image, measure its quality, note what is wrong."""
 
     blobs: BlobStore
+    volumes: Volumes | None = None
     uses_masks: bool = False
 
     @property
@@ -101,7 +103,7 @@ class Standardise:
     def __call__(self, task: Task) -> list[Observation]:
         """Quality features, and one ``notice`` a finding, with its code as region."""
         try:
-            image = load_image(task, self.blobs)
+            image = load_image(task, self.blobs, self.volumes)
             rows = [_row(task, feature, self.method) for feature in standardise.quality(image)]
             rows += [_text(task, NOTICE, n.message, self.method, region=n.code) for n in image.notices]
         except TapetumError as error:
@@ -115,6 +117,7 @@ class Describe:
 
     blobs: BlobStore
     recipe: str
+    volumes: Volumes | None = None
     uses_masks: bool = True
 
     @property
@@ -126,7 +129,7 @@ class Describe:
         """The features, or one row that says why there are none."""
         recipe = RECIPES[self.recipe]
         try:
-            image = load_image(task, self.blobs)
+            image = load_image(task, self.blobs, self.volumes)
             if not recipe.applies(image):
                 return [_text(task, "not_applicable", f"{image.axes} {image.modality}", self.method)]
             regions, rows = self._regions(task, image)
@@ -152,10 +155,19 @@ class Describe:
         return _told_apart(regions), failed
 
 
-def load_image(task: Task, blobs: BlobStore) -> Image:
-    """The series of a task in the unified standard."""
+def load_image(task: Task, blobs: BlobStore, volumes: Volumes | None = None) -> Image:
+    """The series of a task in the unified standard; a volume is built once and kept in ``volumes``."""
     silence_parsers()  # a worker process has no workspace that did it
-    return standardise.to_image(task.series, task.instances, blobs.open)
+    if volumes is None:
+        return standardise.to_image(task.series, task.instances, blobs.open)
+    series = task.series
+    method = f"{standardise.METHOD} {series.format} {series.modality} {series.series_instance_uid}"
+    key = Volumes.key(method, [instance.blob for instance in task.instances])
+    image = volumes.get(key)
+    if image is None:
+        image = standardise.to_image(series, task.instances, blobs.open)
+        volumes.put(key, image)
+    return image
 
 
 def load_regions(task: Task, image: Image, blobs: BlobStore) -> list[Region]:

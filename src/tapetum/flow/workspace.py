@@ -21,7 +21,7 @@ from tapetum.model import Image, Region, Series
 from tapetum.ports import Engine
 from tapetum.protect import KEY_BYTES, Pseudonymiser, silence_parsers
 from tapetum.settings import Settings
-from tapetum.store import LocalBlobs, ObservationTable, ProcessEngine, SerialEngine, SqlCatalogue
+from tapetum.store import LocalBlobs, ObservationTable, ProcessEngine, SerialEngine, SqlCatalogue, Volumes
 
 __all__ = ["Workspace"]
 
@@ -61,6 +61,7 @@ class Workspace:
         self.catalogue = SqlCatalogue(
             self.settings.store_catalogue_url or f"sqlite:///{self.folder.resolve() / 'catalogue.db'}"
         )
+        self.volumes = Volumes(self.folder / "volumes")
         self.observation_table = ObservationTable(self.folder / "tables" / "observations")
 
     @classmethod
@@ -133,16 +134,16 @@ class Workspace:
 
     def image(self, series_instance_uid: str) -> Image:
         """One series as an image in the unified standard."""
-        return stages.load_image(self._task(self._one(series_instance_uid), {}), self.blobs)
+        return stages.load_image(self._task(self._one(series_instance_uid), {}), self.blobs, self.volumes)
 
     def regions(self, series_instance_uid: str) -> list[Region]:
         """The masks that refer to a series, on its grid."""
         task = self._task(self._one(series_instance_uid), self._masks())
-        return stages.load_regions(task, stages.load_image(task, self.blobs), self.blobs)
+        return stages.load_regions(task, stages.load_image(task, self.blobs, self.volumes), self.blobs)
 
     def standardise(self, *, modality: str = "", on_progress: stages.OnStage = stages.quiet) -> stages.StageTally:
         """Build every image series (of a modality) once, measure its quality and note what is wrong with it."""
-        return self._run("quality", stages.Standardise(self.blobs), self._of(modality), on_progress)
+        return self._run("quality", stages.Standardise(self.blobs, self.volumes), self._of(modality), on_progress)
 
     def describe(
         self,
@@ -154,7 +155,7 @@ class Workspace:
         """Describe every image series (of a modality) to which a recipe applies by features; once each."""
         if recipe not in RECIPES:
             raise InvalidStudy(f"there is no recipe {recipe!r}", hint=f"use one of {sorted(RECIPES)}")
-        return self._run(recipe, stages.Describe(self.blobs, recipe), self._of(modality), on_progress)
+        return self._run(recipe, stages.Describe(self.blobs, recipe, self.volumes), self._of(modality), on_progress)
 
     def _of(self, modality: str) -> list[Series]:
         return [series for series in self.catalogue.series() if modality in ("", series.modality)]

@@ -101,7 +101,7 @@ def _slices(header: Dataset, csa: dict[str, Numbers]) -> list[float] | None:
     normal = csa.get("SliceNormalVector")
     across = np.cross(np.array(orientation[:3], float), np.array(orientation[3:], float))
     sign = -1.0 if normal is not None and len(normal) == 3 and across @ normal < 0 else 1.0
-    return [sign * at * float(spacing) for at in range(int(count[0]))]
+    return [round(sign * at * float(spacing), 6) for at in range(int(count[0]))]  # VR DS holds 16 characters
 
 
 def _private(header: Dataset, block: Block, element: int, kind: str) -> Numbers | None:

@@ -25,7 +25,10 @@ from tapetum.standardise.planes import number_of, planes_of
 from tapetum.standardise.stack import Plane, Stack, arrange, fill
 from tapetum.standardise.timing import diffusion_of, film_times, times_of
 
-__all__ = ["open_dataset", "to_image"]
+__all__ = ["METHOD", "open_dataset", "to_image"]
+
+METHOD = "image/2"
+"""Version of what `to_image` makes: raise it when the same objects would give another image."""
 
 OpenBlob = Callable[[str], BinaryIO]
 Scale = tuple[float, float] | None

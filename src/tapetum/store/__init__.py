@@ -1,4 +1,4 @@
-"""Adapters of the ports: SQLite catalogue, local blobs, Parquet tables, local processes."""
+"""Adapters of the ports: SQLite catalogue, local blobs, Parquet tables, OME-Zarr volumes, local processes."""
 
 from tapetum.store.blobs import LocalBlobs
 from tapetum.store.catalogue import SqlCatalogue
@@ -6,6 +6,7 @@ from tapetum.store.database import migrate
 from tapetum.store.engine import ProcessEngine, SerialEngine
 from tapetum.store.s3 import S3Blobs
 from tapetum.store.tables import OBSERVATION_SCHEMA, ObservationTable
+from tapetum.store.volumes import Volumes
 
 __all__ = [
     "OBSERVATION_SCHEMA",
@@ -15,5 +16,6 @@ __all__ = [
     "S3Blobs",
     "SerialEngine",
     "SqlCatalogue",
+    "Volumes",
     "migrate",
 ]
