@@ -17,9 +17,10 @@ from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 from tapetum.errors import RejectedInput
 from tapetum.formats.dicom import IMPLEMENTATION_CLASS_UID
 
-__all__ = ["PREAMBLE_BYTES", "element", "file_head", "item_sequence", "peek", "read_meta"]
+__all__ = ["HEAD_BYTES", "element", "file_head", "item_sequence", "peek", "read_meta", "tag_of"]
 
-PREAMBLE_BYTES = 132
+HEAD_BYTES = 4096
+"""Of a file: enough for its meta information."""
 LONG_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"})
 NUMBERS = {"US": "<H", "SS": "<h", "UL": "<L", "SL": "<l", "FL": "<f", "FD": "<d", "UV": "<Q", "SV": "<q"}
 SOP_CLASS, SOP_INSTANCE, TRANSFER_SYNTAX = (0x0008, 0x0016), (0x0008, 0x0018), (0x0002, 0x0010)
@@ -32,6 +33,11 @@ def _known(keyword: str) -> tuple[int, str]:
     if tag is None:
         raise ValueError(f"{keyword} is no DICOM keyword")
     return tag, dictionary_VR(tag)[:2]
+
+
+def tag_of(keyword: str) -> int:
+    """The tag of a keyword, by which elements are sorted."""
+    return _known(keyword)[0]
 
 
 def element(keyword: str, value: Any, *, implicit: bool) -> bytes:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from tapetum.dimse.accept import LOCAL_LIMIT, accept
+from tapetum.dimse.commitment import Reporter
 from tapetum.dimse.pdu import Fault, abort
 from tapetum.dimse.services import serve
 from tapetum.dimse.session import Archive, Peer, Rules, Session
@@ -27,6 +28,7 @@ class Server:
     ----------
     peers : where C-MOVE may send to, by title.
     tls : encrypts every connection; its settings say whether clients must show a certificate.
+    port : 0 takes a free one; the attribute of this name says which.
     log : takes lines without patient data: who called, and how many objects ended how.
 
     Raises
@@ -52,13 +54,10 @@ class Server:
         self._wires: dict[threading.Thread, Wire | None] = {}
         self._slots = threading.BoundedSemaphore(self._rules.most_associations)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._reporter = Reporter(self._stopping, log)
         self._listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+        self.port = int(self._listener.getsockname()[1])
         self._acceptor = threading.Thread(target=self._listen, name="dimse", daemon=True)
-
-    @property
-    def port(self) -> int:
-        """The port it listens on."""
-        return int(self._listener.getsockname()[1])
 
     def start(self) -> None:
         """Begin to listen; returns at once."""
@@ -77,6 +76,7 @@ class Server:
             if thread.is_alive() and wire is not None:
                 wire.drop()
                 thread.join(grace_s)
+        self._reporter.close()
 
     def __enter__(self) -> Server:
         self.start()
@@ -138,7 +138,9 @@ class Server:
         try:
             association = accept(wire, self._rules, slot.take)
             if association is not None:
-                session = Session(association, self._archive, self._rules, self._peers, self._stopping)
+                session = Session(
+                    association, self._archive, self._rules, self._peers, self._stopping, self._reporter.submit
+                )
                 began = time.monotonic()
                 try:
                     serve(session)

@@ -6,9 +6,13 @@ from collections.abc import Callable
 
 from tapetum.dimse import messages
 from tapetum.dimse.classes import Service, service_of
+from tapetum.dimse.commitment import commit
 from tapetum.dimse.messages import RESPONSE, Message
+from tapetum.dimse.query import find
+from tapetum.dimse.retrieve import get, move
 from tapetum.dimse.session import Session
 from tapetum.dimse.storing import store
+from tapetum.dimse.wire import Gone
 
 __all__ = ["serve"]
 
@@ -27,6 +31,8 @@ def serve(session: Session) -> None:
             _answer(session, message)
         finally:
             message.close()
+        if session.stopping.is_set():
+            raise Gone("the server stops")
 
 
 def _echo(session: Session, message: Message) -> None:
@@ -36,6 +42,10 @@ def _echo(session: Session, message: Message) -> None:
 ANSWERS: dict[tuple[Service, int], Callable[[Session, Message], None]] = {
     ("echo", messages.C_ECHO_RQ): _echo,
     ("store", messages.C_STORE_RQ): store,
+    ("find", messages.C_FIND_RQ): find,
+    ("move", messages.C_MOVE_RQ): move,
+    ("get", messages.C_GET_RQ): get,
+    ("commit", messages.N_ACTION_RQ): commit,
 }
 
 

@@ -74,13 +74,19 @@ class Rules:
 
 @dataclass(slots=True)
 class Session:
-    """One association at work. ``tally`` counts how objects ended."""
+    """One association at work. ``tally`` counts how objects ended.
+
+    Parameters
+    ----------
+    report : does work later, and again while it returns False: what must not wait for this association.
+    """
 
     association: Association
     archive: Archive
     rules: Rules
     peers: Mapping[str, Peer]
     stopping: threading.Event
+    report: Callable[[Callable[[], bool]], object] = lambda work: work()
     tally: Counter[str] = field(default_factory=Counter)
 
     def cancelled(self, message_id: int) -> bool:
