@@ -43,6 +43,7 @@ COMMANDS = {
         "tapetum standardise",
     ),
     "describe": ("Describe every series by the features of a recipe.", "tapetum describe radiomics --modality CT"),
+    "serve": ("Serve the workspace over HTTP: store, search and retrieve with DICOMweb.", "tapetum serve --port 8042"),
     "predict": (
         "Predict new images with a packaged model, or abstain with the reason; nothing of the images is kept.",
         "tapetum predict hospital/studies/retinopathy/model eye.jpg",

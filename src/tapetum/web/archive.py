@@ -1,0 +1,57 @@
+"""What the routes share: the workspace, its door, the threads that take objects in. Start at `Archive`."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from fastapi import Request
+
+from tapetum.acquire import Door, Intake, Policy
+from tapetum.flow import Workspace
+
+__all__ = ["Archive", "archive_of", "base_url"]
+
+PREFIX = "/dicom-web"
+INTAKE_THREADS = 4
+MOST_PARTS_AT_ONCE = 8
+
+
+@dataclass
+class Archive:
+    """A workspace that is being served. ``parts`` bounds how many objects are in memory at once, over all requests."""
+
+    workspace: Workspace
+    door: Door
+    pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(INTAKE_THREADS, "intake"))
+    parts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_PARTS_AT_ONCE))
+
+    @classmethod
+    def open(cls, workspace: Workspace) -> Archive:
+        """Serve a workspace; `close` it."""
+        settings = workspace.settings
+        policy = Policy(
+            max_bytes=settings.acquire_max_bytes,
+            max_pixels=settings.acquire_max_pixels,
+            allow_burned_in=settings.acquire_allow_burned_in,
+            site=settings.acquire_site,
+        )
+        intake = Intake(workspace.blobs, workspace.catalogue, workspace.names, policy, None)
+        return cls(workspace, Door(intake, workspace.catalogue))
+
+    def close(self) -> None:
+        """Write down what was taken."""
+        self.pool.shutdown()
+        self.door.close()
+
+
+def archive_of(request: Request) -> Archive:
+    """The archive that a request is about."""
+    archive: Archive = request.app.state.archive
+    return archive
+
+
+def base_url(request: Request) -> str:
+    """Where DICOMweb begins, as the client sees it."""
+    return str(request.base_url).rstrip("/") + PREFIX
