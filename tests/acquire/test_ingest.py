@@ -372,3 +372,12 @@ def test_a_comment_in_any_compressed_frame_that_names_the_patient_is_noticed(
 def test_a_path_that_is_not_there_is_an_error(hospital: Any, inbox: Path) -> None:
     with pytest.raises(NotFound):
         hospital.take(inbox / "nowhere")
+
+
+def test_rows_whose_pictures_are_not_there_are_counted(hospital: Any, inbox: Path, tmp_path: Path) -> None:
+    (inbox / "a.png").write_bytes(picture(1))
+    (inbox / "grades.csv").write_text("id,file,grade\np1,a.png,1\np2,b.png,2\np3,c.png,3\n")
+    text = 'columns = { patient = "id", file = "file" }\n[[observation]]\ncolumn = "grade"\nlevel = "image"\n'
+    tally = hospital.take(inbox, mapping=mapping_of(tmp_path, text))
+    assert tally.to_json()["unmatched_rows"] == 2
+    assert tally.observations == 1

@@ -58,6 +58,10 @@ class Manifest:
         if key is not None and self.places.setdefault(key, locator) != locator:
             self.ambiguous.add(key)
 
+    def unmet(self) -> int:
+        """How many names of files no file was met for."""
+        return len(self.rows) - len(self.places)
+
     def find(self, relative: str) -> TableRow | None:
         """The row of a file: by its whole path below the given folder, by any end of it, at last by its name.
 

@@ -44,12 +44,14 @@ DAMAGE = (
 class Tally:
     """How a run ended: files by outcome, quarantined ones by code, tables, observations.
 
-    ``seen`` counts files as they are met; the outcomes are counted when their batch is written.
+    ``seen`` counts files as they are met; the outcomes are counted when their batch is written. ``unmatched_rows``
+    counts names of files in tables for which there was no file: what such rows say of an image is not stored.
     """
 
     outcomes: Counter[str] = field(default_factory=Counter)
     codes: Counter[str] = field(default_factory=Counter)
     tables: int = 0
+    unmatched_rows: int = 0
     observations: int = 0
     bytes: int = 0
     seen: int = 0
@@ -62,6 +64,7 @@ class Tally:
             "rejected": self.outcomes["rejected"],
             "rejected_by_code": dict(sorted(self.codes.items())),
             "tables": self.tables,
+            "unmatched_rows": self.unmatched_rows,
             "observations": self.observations,
             "bytes": self.bytes,
         }
@@ -175,6 +178,7 @@ class _Run:
             places.seek(0)
             for line in places:
                 self._manifest.meet(*json.loads(line))
+        self.tally.unmatched_rows = self._manifest.unmet()
 
     def table(self, source: Source, mapping: TableMapping) -> None:
         """Read a table: patient-level facts are written, rows about files are kept for when the files come."""

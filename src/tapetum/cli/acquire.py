@@ -48,6 +48,11 @@ def acquire(
 
         tally = opened.acquire([path, *paths], mapping=mapping, on_progress=on_progress)
     show(tally.to_json(), as_json=json)
+    if tally.unmatched_rows:
+        stderr.print(
+            f"{tally.unmatched_rows:,} names of files in tables fit no file here: what those rows say of images is not "
+            "stored; acquire table and pictures together"
+        )
     if tally.outcomes["rejected"]:
         stderr.print("some files are in the quarantine: see `tapetum quarantine`")
         return 3
