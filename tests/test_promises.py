@@ -213,7 +213,9 @@ def test_every_dependency_of_the_core_is_imported_somewhere() -> None:
 
 
 def test_nothing_is_imported_that_is_not_declared() -> None:
-    declared = {IMPORTED_AS.get(name, name) for name in dependencies()}
+    extras = PROJECT["project"]["optional-dependencies"]
+    ours = [name for extra in ("postgres", "s3") for name in _names_of(extras[extra])]
+    declared = {IMPORTED_AS.get(name, name) for name in [*dependencies(), *ours]}
     # Contract tests in tapetum.testing are for people who have pytest.
     files = [path for path in FILES if SOURCE / "testing" not in path.parents]
     imported = {name.split(".")[0] for path in files for name in _imports(path)}
@@ -228,7 +230,11 @@ def test_the_decision_on_dependencies_names_each_of_them() -> None:
 
 def dependencies() -> list[str]:
     """Names of what the core installs."""
-    return [re.split(r"[^\w-]", requirement)[0].lower() for requirement in PROJECT["project"]["dependencies"]]
+    return _names_of(PROJECT["project"]["dependencies"])
+
+
+def _names_of(requirements: list[str]) -> list[str]:
+    return [re.split(r"[^\w-]", requirement)[0].lower() for requirement in requirements]
 
 
 def _imports(path: Path) -> Iterator[str]:
