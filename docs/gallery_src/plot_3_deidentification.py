@@ -10,17 +10,20 @@ hospital writes, and some in places where nobody expects them, before and after.
 import matplotlib.pyplot as plt
 from pydicom.dataset import Dataset
 
+from tapetum.formats.elements import tag_of
+from tapetum.formats.foreign import from_pydicom
 from tapetum.protect import KEY_BYTES, Pseudonymiser, deidentify, identifiers, survivors
 from tapetum.testing import dicom_series
 
-before = dicom_series(patient_id="4711-0815", patient_name="Doe^Jane")[0]
-before.SeriesDescription = "Thorax native"
-before.StudyDescription = "Control of Mrs Doe"  # a name in free text
-before.OperatorsName = "Smith^Ann"
-before.ImageComments = "Jane Doe, call husband"
-before.add_new(0x00091010, "LO", "Doe private")  # a private element
-before.RequestAttributesSequence = [Dataset()]
-before.RequestAttributesSequence[0].RequestedProcedureDescription = "CT for Jane Doe"
+arrived = dicom_series(patient_id="4711-0815", patient_name="Doe^Jane")[0]
+arrived.SeriesDescription = "Thorax native"
+arrived.StudyDescription = "Control of Mrs Doe"  # a name in free text
+arrived.OperatorsName = "Smith^Ann"
+arrived.ImageComments = "Jane Doe, call husband"
+arrived.add_new(0x00091010, "LO", "Doe private")  # a private element
+arrived.RequestAttributesSequence = [Dataset()]
+arrived.RequestAttributesSequence[0].RequestedProcedureDescription = "CT for Jane Doe"
+before = from_pydicom(arrived)
 
 # %%
 # The key of a real workspace is random and secret. This one is public, so that the page
@@ -29,17 +32,22 @@ names = Pseudonymiser(bytes(KEY_BYTES))
 after = deidentify(before, names)
 
 
-def fate(element):
+def fate(tag):
     """What became of an element."""
-    if element.tag not in after:
+    if tag not in after:
         return "removed"
-    old, new = str(element.value), str(after[element.tag].value)
-    if old == new:
+    if after.raw(tag) == before.raw(tag):
         return "kept"
-    return "emptied" if not new else "shifted" if element.VR == "DA" else "mapped"
+    return (
+        "emptied"
+        if not after.raw(tag)
+        else "shifted"
+        if after.vr(tag) == "DA"
+        else "mapped"
+    )
 
 
-fates = {element.tag: fate(element) for element in before if element.keyword != "PixelData"}
+fates = {tag: fate(tag) for tag in before}
 colours = {
     "kept": "#0b6b78",
     "mapped": "#57d0b8",
@@ -70,11 +78,9 @@ wanted = [
 ]
 
 
-def shortened(dataset, keyword):
+def shortened(header, keyword):
     """A value that fits into a cell."""
-    if keyword not in dataset or dataset.get(keyword) in ("", None):
-        return ""
-    value = "(a sequence)" if dataset[keyword].VR == "SQ" else str(dataset[keyword].value)
+    value = "(a sequence)" if header.sequence(keyword) else header.text(keyword)
     return value if len(value) < 34 else value[:16] + "…" + value[-16:]
 
 
@@ -98,7 +104,7 @@ for (row, column), cell in table.get_celld().items():
     if row == 0:
         cell.set_text_props(weight="bold")
     elif column == 2:
-        kind = fates[before[wanted[row - 1]].tag]
+        kind = fates[tag_of(wanted[row - 1])]
         cell.set_facecolor(colours[kind] + "40")
         if kind in ("removed", "emptied"):
             cell.get_text().set_text(kind)

@@ -1,6 +1,7 @@
 import pytest
 from pydicom import Dataset
 
+from tapetum.formats.foreign import from_pydicom
 from tapetum.protect import holds_number_or_date, identifiers, mentions, mentions_bytes, words_of
 
 
@@ -48,15 +49,15 @@ def test_a_birth_date_is_found_in_every_order() -> None:
     dataset = Dataset()
     dataset.PatientBirthDate = "19331224"
     for text in ("24.12.1933", "1933-12-24", "12/24/1933", "*19331224"):
-        assert mentions(text, identifiers(dataset)), text
-    assert not mentions("24.12.1934", identifiers(dataset))
+        assert mentions(text, identifiers(from_pydicom(dataset))), text
+    assert not mentions("24.12.1934", identifiers(from_pydicom(dataset)))
 
 
 def test_identifiers_are_collected_at_every_depth_and_the_hospital_only_as_a_phrase() -> None:
     inner, dataset = Dataset(), Dataset()
     inner.PatientID, inner.OperatorsName = "998877", "Groucho^Marx"
     dataset.OtherPatientIDsSequence, dataset.InstitutionName = [inner], "General Hospital"
-    own = identifiers(dataset)
+    own = identifiers(from_pydicom(dataset))
     assert {"998877", "groucho", "marx", "general hospital"} <= own
     assert "general" not in own
 

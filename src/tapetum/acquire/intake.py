@@ -3,46 +3,22 @@
 from __future__ import annotations
 
 import tempfile
-import warnings
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from typing import BinaryIO, cast
 
-from pydicom import Dataset
-from pydicom.multival import MultiValue
-
 from tapetum.acquire.clinical import shifted_date
+from tapetum.acquire.dicom_intake import DicomIntake, chunks
 from tapetum.acquire.mapping import TableMapping
+from tapetum.acquire.policy import Policy
 from tapetum.acquire.walk import SPOOL_BYTES, Source
 from tapetum.errors import RejectedInput
-from tapetum.formats import dicom, nifti, nrrd, picture
+from tapetum.formats import nifti, nrrd, picture
 from tapetum.model import Arrival, Instance, Rejected
 from tapetum.model.records import Role
 from tapetum.ports import BlobStore, Catalogue
-from tapetum.protect import Pseudonymiser, deidentify, identifiers, may_show_identity, mentions
+from tapetum.protect import Pseudonymiser
 
 __all__ = ["Intake", "Policy", "chunks"]
-
-SEGMENTATION, STRUCTURE_SET = "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.481.3"
-KEPT_ATTRIBUTES = (
-    "Modality", "SOPClassUID", "StudyDate", "StudyDescription", "SeriesDescription", "BodyPartExamined", "Laterality",
-    "ImageLaterality", "PatientSex", "PatientAge", "Manufacturer", "ManufacturerModelName", "FrameOfReferenceUID",
-    "InstanceNumber",
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """Settings of the door. ``site`` names the institution; empty means each object's own, as a pseudonym.
-
-    A picture may have ``max_pixels``; a volume that many voxels, or `formats.voxels.MAX_RATIO` for each of its bytes
-    when that is more. Nothing may unfold to more than ``max_bytes``.
-    """
-
-    max_bytes: int = 16 << 30
-    max_pixels: int = 1 << 28
-    allow_burned_in: bool = False
-    site: str = ""
 
 
 class Intake:
@@ -58,6 +34,7 @@ class Intake:
     ) -> None:
         self._blobs, self._catalogue, self._names = blobs, catalogue, names
         self._policy, self._mapping = policy, mapping or TableMapping()
+        self._dicom_intake = DicomIntake(blobs, catalogue, names, policy)
 
     def take(self, source: Source, row: Mapping[str, str] | None) -> Arrival:
         """Store one file. ``row`` is what a table says about it, by role.
@@ -71,8 +48,7 @@ class Intake:
         if source.size_bytes > self._policy.max_bytes:
             raise RejectedInput("archive-bomb", "the file is larger than allowed")
         if source.kind == "dicom":
-            with source.open() as file, warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # pydicom's warnings quote values
+            with source.open() as file:
                 return self._dicom(source, file)
         if source.kind in ("nifti", "nrrd", "picture"):
             return self._by_mapping(source, row)
@@ -93,46 +69,10 @@ class Intake:
         self._blobs.flush()
 
     def _dicom(self, source: Source, file: BinaryIO) -> Arrival:
-        digest = self._digest(file)
-        found = dicom.read(file)
-        if self._catalogue.known([digest]):
-            known = self._instance(found.header, deidentify(found.header, self._names), digest)
-            return Arrival("duplicate", instance=known, arrived=self._names.digest((), source.locator))
-        _refuse_what_is_no_image(found)
-        if may_show_identity(found.header) and not self._policy.allow_burned_in:
-            raise RejectedInput("burned-in-text")
-        own = identifiers(found.header)
-        if any(mentions(words.decode(code, "ignore"), own) for words in found.words() for code in ("latin-1", "utf-8")):
-            raise RejectedInput("identifier-survived", "a comment in the compressed pixels names the patient")
-        header = deidentify(found.header, self._names)
-        with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as spool:
-            out = cast(BinaryIO, spool)
-            dicom.write(header, found, out)
-            size = out.tell()
-            out.seek(0)
-            blob = self._blobs.put(out)
-        instance = self._instance(found.header, header, digest)
-        pixel_digest = found.pixel_digest() if found.has_pixels else blob
-        attributes = {**instance.attributes, "pixel_digest": pixel_digest}
-        return self._stored(source, replace(instance, blob=blob, size_bytes=size, attributes=attributes))
-
-    def _instance(self, arrived: Dataset, header: Dataset, digest: str) -> Instance:
-        """The row of an object without what only its stored bytes can tell."""
-        institution = str(arrived.get("InstitutionName") or "")
-        attributes = _attributes(header)
-        attributes["site"] = self._policy.site or (self._names.site(institution) if institution else "")
-        return Instance(
-            sop_instance_uid=str(header.SOPInstanceUID),
-            series_instance_uid=str(header.SeriesInstanceUID),
-            study_instance_uid=str(header.StudyInstanceUID),
-            patient_key=str(header.PatientID),
-            blob="",
-            source_digest=digest,
-            format="dicom",
-            size_bytes=0,
-            role="mask" if header.SOPClassUID in (SEGMENTATION, STRUCTURE_SET) else "image",
-            attributes=attributes,
-        )
+        instance, is_new = self._dicom_intake.take(file, source.size_bytes)
+        if is_new:
+            return self._stored(source, instance)
+        return Arrival("duplicate", instance=instance, arrived=self._names.digest((), source.locator))
 
     def _by_mapping(self, source: Source, row: Mapping[str, str] | None) -> Arrival:
         """A file that does not say whose it is: the mapping does."""
@@ -204,52 +144,3 @@ class Intake:
     def _facts_of_path(self, relative: str) -> dict[str, str]:
         match = self._mapping.pattern.search(relative) if self._mapping.pattern else None
         return {name: value for name, value in match.groupdict().items() if value} if match else {}
-
-
-def _refuse_what_is_no_image(found: dicom.DicomObject) -> None:
-    sop_class = found.header.SOPClassUID
-    if found.has_pixels or sop_class == STRUCTURE_SET:
-        return
-    name = sop_class.name if sop_class.type else "unknown"  # an unregistered UID is the sender's own and may tell
-    if "Image Storage" in name or sop_class == SEGMENTATION:
-        raise RejectedInput("missing-pixel-data", sop_class=name)
-    raise RejectedInput("unsupported", sop_class=name)
-
-
-def _attributes(header: Dataset) -> dict[str, object]:
-    """The few facts that later stages and people ask for, by DICOM keyword."""
-    found: dict[str, object] = {}
-    for keyword in KEPT_ATTRIBUTES:
-        value = header.get(keyword)
-        if value not in (None, ""):
-            found[keyword] = "\\".join(map(str, value)) if isinstance(value, MultiValue) else str(value)
-    found.setdefault("Modality", "OT")
-    frame = _first(header, "ReferencedFrameOfReferenceSequence").get("FrameOfReferenceUID")
-    if frame:  # a structure set says so in its references, an image at its top
-        found.setdefault("FrameOfReferenceUID", str(frame))
-    referenced = _referenced_series(header)
-    if referenced:
-        found["ReferencedSeriesInstanceUID"] = referenced
-    return found
-
-
-def _referenced_series(header: Dataset) -> str:
-    """Which image series a SEG or RTSTRUCT speaks of (the first, when there are several)."""
-    if header.SOPClassUID == SEGMENTATION:
-        return str(_first(header, "ReferencedSeriesSequence").get("SeriesInstanceUID", ""))
-    if header.SOPClassUID == STRUCTURE_SET:
-        frame = _first(header, "ReferencedFrameOfReferenceSequence")
-        series = _first(_first(frame, "RTReferencedStudySequence"), "RTReferencedSeriesSequence")
-        return str(series.get("SeriesInstanceUID", ""))
-    return ""
-
-
-def _first(parent: Dataset, keyword: str) -> Dataset:
-    items = parent.get(keyword)
-    return items[0] if items else Dataset()
-
-
-def chunks(file: BinaryIO) -> Iterator[bytes]:
-    """The rest of a file, 1 MiB at a time."""
-    while chunk := file.read(1 << 20):
-        yield chunk

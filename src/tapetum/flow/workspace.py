@@ -106,6 +106,7 @@ class Workspace:
                 max_pixels=self.settings.acquire_max_pixels,
                 allow_burned_in=self.settings.acquire_allow_burned_in,
                 site=self.settings.acquire_site,
+                deidentify=self.settings.protect_deidentify,
             ),
             mapping=known if known or mapping is None else acquire.read_mapping(Path(str(mapping))),
             on_progress=on_progress,

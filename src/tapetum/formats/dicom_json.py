@@ -73,7 +73,7 @@ def _values(vr: str, values: tuple[Value, ...]) -> list[Any]:
     if vr == "PN":
         return [_name_groups(str(value)) for value in values]
     if vr == "AT":
-        return [f"{value:08X}" for value in values]
+        return [_name(int(value)) for value in values]
     return [value if value != "" else None for value in values]
 
 

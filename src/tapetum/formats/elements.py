@@ -163,14 +163,7 @@ def decoded(element: Element, encodings: tuple[str, ...]) -> tuple[Value, ...]:
     if not raw or isinstance(raw, tuple):
         return ()
     if vr in TEXT_VRS:
-        text = _text(raw, encodings) if vr in CHARSET_VRS else raw.decode("latin-1")
-        if vr in ONE_TEXT_VRS:
-            text = text.rstrip(PADDING)
-            return (text,) if text else ()
-        if "\\" not in text:
-            text = text.rstrip(PADDING)
-            return (text,) if text else ()
-        return tuple([part.rstrip(PADDING) for part in text.split("\\")])
+        return _texts(vr, raw, encodings)
     code = NUMBER_FORMATS.get(vr)
     if code is not None:
         return struct.unpack(f"<{len(raw) // NUMBER_BYTES[vr]}{code}", raw)
@@ -213,6 +206,14 @@ def _encodings(raw: bytes) -> tuple[str, ...]:
             return tuple(convert_encodings(terms)) or DEFAULT_ENCODINGS
         except (LookupError, ValueError):
             return DEFAULT_ENCODINGS
+
+
+def _texts(vr: str, raw: bytes, encodings: tuple[str, ...]) -> tuple[str, ...]:
+    text = _text(raw, encodings) if vr in CHARSET_VRS else raw.decode("latin-1")
+    if vr in ONE_TEXT_VRS or "\\" not in text:
+        text = text.rstrip(PADDING)
+        return (text,) if text else ()
+    return tuple([part.rstrip(PADDING) for part in text.split("\\")])
 
 
 def _text(raw: bytes, encodings: tuple[str, ...]) -> str:

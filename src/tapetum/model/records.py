@@ -9,7 +9,7 @@ from typing import Any, Literal
 __all__ = ["Arrival", "Instance", "Rejected", "Series"]
 
 Outcome = Literal["stored", "duplicate", "rejected"]
-Role = Literal["image", "mask"]
+Role = Literal["image", "mask", "other"]
 
 
 @dataclass(frozen=True, slots=True)

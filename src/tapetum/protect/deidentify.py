@@ -1,6 +1,6 @@
 """De-identification of a DICOM header: what is not known to be harmless does not pass.
 
-In: a data set as it arrived.  Out: a new data set, with keyed UIDs, shifted dates and the patient's pseudonym, that
+In: a header as it arrived.  Out: a new header, with keyed UIDs, shifted dates and the patient's pseudonym, that
 says what was done to it.  Rules: `policy.toml` beside this file, read against DICOM PS3.15 Annex E (Basic Application
 Level Confidentiality Profile with the options Clean Descriptors, Retain Longitudinal Temporal Information with
 Modified Dates, Retain Patient Characteristics).  Start at `deidentify`.
@@ -12,35 +12,35 @@ import re
 import tomllib
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 
-from pydicom import DataElement, Dataset, Sequence
+from pydicom import config
 from pydicom.charset import python_encoding
-from pydicom.datadict import keyword_for_tag
 from pydicom.uid import UID
 
-from tapetum.errors import IdentityExposed
-from tapetum.protect.identity import (
-    holds_number_or_date,
-    identifiers,
-    mentions,
-    mentions_bytes,
-    mentions_number,
-    values_of,
-)
+from tapetum.errors import IdentityExposed, RejectedInput
+from tapetum.formats.elements import (
+    NUMBER_BYTES,
+    TEXT_VRS,
+    Element,
+    Header,
+    decoded,
+    keyword_of,
+    tag_of,
+    text_element,
+)  # fmt: skip
+from tapetum.protect.identity import holds_number_or_date, identifiers, mentions, mentions_bytes, mentions_number
 from tapetum.protect.pseudonym import Pseudonymiser
 
 __all__ = ["deidentify", "may_show_identity", "patient_of", "survivors"]
 
 MAX_AGE_YEARS = 89  # HIPAA 45 CFR 164.514(b)(2)(i)(C): ages over 89 are identifying.
-TEXT_VRS = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UT", "UR", "AS", "DA", "DT", "TM", "UI"})
 NUMBER_VRS = frozenset({"DS", "IS"})
 TIME = re.compile(r"\d{2}:?(\d{2}:?(\d{2}(\.\d{1,6})?)?)?\s*")
 TIME_OF_DAY_AND_ZONE = re.compile(r"(\d{2}){0,3}(\.\d{1,6})?([+-]\d{4})?\s*")
-EMPTY_TYPE_2 = (
-    "PatientBirthDate", "ReferringPhysicianName", "AccessionNumber", "StudyID",
-)  # fmt: skip
+EMPTY_TYPE_2 = {"PatientBirthDate": "DA", "ReferringPhysicianName": "PN", "AccessionNumber": "SH", "StudyID": "SH"}
+METHOD = "tapetum policy: DICOM PS3.15 Annex E, default deny"
 METHOD_CODES = (
     ("113100", "Basic Application Confidentiality Profile"),
     ("113105", "Clean Descriptors Option"),
@@ -51,6 +51,9 @@ METHOD_CODES = (
 STORAGE = "1.2.840.10008.5.1.4.1.1."
 RISKY_SOP_CLASSES = tuple(STORAGE + kind for kind in ("7", "7.1", "7.2", "7.3", "7.4", "6", "6.1", "3", "3.1"))
 MAPPED_UIDS = "2.25."
+SPECIFIC_CHARACTER_SET = 0x00080005
+# What repeats from image to image of a series is decided once; longer values are looked at each time.
+REMEMBERED, REMEMBERED_BYTES = 1 << 15, 128
 
 
 @dataclass(frozen=True)
@@ -77,124 +80,166 @@ def policy() -> Policy:
     )
 
 
-def patient_of(dataset: Dataset, names: Pseudonymiser) -> str:
+def patient_of(header: Header, names: Pseudonymiser) -> str:
     """The patient's pseudonym; an object without Patient ID belongs to nobody but its own study."""
-    patient_id = str(dataset.get("PatientID") or "").strip()
+    patient_id = header.text("PatientID")
     if patient_id:
-        return names.patient(patient_id, str(dataset.get("IssuerOfPatientID") or ""))
-    return names.patient(f"study:{dataset.StudyInstanceUID}")
+        return names.patient(patient_id, header.text("IssuerOfPatientID"))
+    return names.patient(f"study:{header.text('StudyInstanceUID')}")
 
 
-def may_show_identity(dataset: Dataset) -> bool:
+def may_show_identity(header: Header) -> bool:
     """Whether names may be burned into the pixels: said so, or a screen capture or ultrasound that does not deny it."""
-    said = str(dataset.get("BurnedInAnnotation") or "").upper()
+    said = header.text("BurnedInAnnotation").upper()
     if said in ("YES", "NO"):
         return said == "YES"
-    return str(dataset.get("SOPClassUID")) in RISKY_SOP_CLASSES
+    return header.text("SOPClassUID") in RISKY_SOP_CLASSES
 
 
-def deidentify(dataset: Dataset, names: Pseudonymiser) -> Dataset:
-    """Return a new, de-identified data set. The original is not modified; pixel elements are not copied.
+def deidentify(header: Header, names: Pseudonymiser) -> Header:
+    """Return a new, de-identified header. The original is not modified.
 
     Parameters
     ----------
-    dataset : a parsed DICOM header; sequences at any depth.
+    header : a parsed DICOM header; sequences at any depth. One of pydicom's: `formats.foreign.from_pydicom`.
     names : the pseudonyms of this workspace.
 
     Raises
     ------
     IdentityExposed : after the work one of the patient's own identifiers is still found; nothing may be written.
+    RejectedInput : unreadable: what should be a number is none, so that nobody can tell what it is.
 
     Source: DICOM PS3.15 Annex E, Table E.1-1 and E.3; attributes (0012,0062), (0012,0063), (0012,0064), (0028,0303).
     """
-    own = identifiers(dataset)
-    patient_key = patient_of(dataset, names)
-    out = _clean(dataset, own, names, patient_key)
+    own = identifiers(header)
+    patient = _patient(names, patient_of(header, names), own)
+    out = _clean(header, patient)
     if left := survivors(out, own):
         raise IdentityExposed("an identifier survived de-identification", tags=", ".join(left))
-    out.PatientID = out.PatientName = patient_key
-    for keyword in EMPTY_TYPE_2:
-        setattr(out, keyword, "")
-    if dataset.get("PatientAge"):
-        out.PatientAge = _capped_age(str(dataset.PatientAge))
-    out.PatientIdentityRemoved = "YES"
-    out.DeidentificationMethod = "tapetum policy: DICOM PS3.15 Annex E, default deny"
-    out.DeidentificationMethodCodeSequence = Sequence([_code(value, meaning) for value, meaning in METHOD_CODES])
-    out.LongitudinalTemporalInformationModified = "MODIFIED"
+    out[tag_of("PatientID")] = text_element("LO", patient.key)
+    out[tag_of("PatientName")] = text_element("PN", patient.key)
+    for keyword, vr in EMPTY_TYPE_2.items():
+        out[tag_of(keyword)] = vr, b""
+    if age := header.text("PatientAge"):
+        out[tag_of("PatientAge")] = text_element("AS", _capped_age(age))
+    out[tag_of("PatientIdentityRemoved")] = text_element("CS", "YES")
+    out[tag_of("DeidentificationMethod")] = text_element("LO", METHOD)
+    out[tag_of("DeidentificationMethodCodeSequence")] = "SQ", _method_codes()
+    out[tag_of("LongitudinalTemporalInformationModified")] = text_element("CS", "MODIFIED")
     return out
 
 
-def survivors(dataset: Dataset, own: frozenset[str]) -> list[str]:
+def survivors(header: Header, own: frozenset[str]) -> list[str]:
     """Tags of elements in which one of the identifiers still stands: the independent second look."""
-    return [str(element.tag) for element in dataset.iterall() if _exposes(element, own)]
+    return [
+        f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
+        for holder, tag, element in header.walk()
+        if _exposes(tag, element, holder.encodings, own)
+    ]
 
 
-def _exposes(element: DataElement, own: frozenset[str]) -> bool:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Patient:
+    """What all objects of one patient share in one workspace; equal to itself only, so that it is a quick key."""
+
+    names: Pseudonymiser
+    key: str
+    own: frozenset[str]
+    shift_days: int
+
+
+@lru_cache(maxsize=256)
+def _patient(names: Pseudonymiser, key: str, own: frozenset[str]) -> _Patient:
+    return _Patient(names, key, own, names.shift_days(key))
+
+
+def _exposes(tag: int, element: Element, encodings: tuple[str, ...], own: frozenset[str]) -> bool:
     """Whether an identifier stands in an element, whatever its value representation."""
-    values = values_of(element)
-    if element.keyword == "SpecificCharacterSet":  # a patient whose number is 2022 is not meant by ISO 2022
-        return not all(str(value) in python_encoding for value in values)
-    if element.VR in NUMBER_VRS:
-        return mentions_number(values, own)
-    if element.VR in TEXT_VRS:
-        return any(mentions(str(value), own) for value in values if not (element.VR == "UI" and _is_ours(str(value))))
-    return any(mentions_bytes(value, own) for value in values if isinstance(value, bytes))
+    vr, value = element
+    if isinstance(value, tuple) or not value:
+        return False
+    if tag == SPECIFIC_CHARACTER_SET:  # a patient whose number is 2022 is not meant by ISO 2022
+        return not all(str(term).strip() in python_encoding for term in decoded(element, encodings))
+    looked_at = _tells if len(value) <= REMEMBERED_BYTES else _tells.__wrapped__
+    return looked_at(vr, value, encodings, own)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _tells(vr: str, value: bytes, encodings: tuple[str, ...], own: frozenset[str]) -> bool:
+    """Whether an identifier stands in a value."""
+    if vr in NUMBER_VRS:
+        numbers = _numbers((vr, value))
+        return numbers is None or mentions_number(numbers, own)
+    if vr in TEXT_VRS:
+        texts = map(str, decoded((vr, value), encodings))
+        return any(mentions(text, own) for text in texts if not (vr == "UI" and _is_ours(text)))
+    return vr not in NUMBER_BYTES and mentions_bytes(value, own)
+
+
+def _numbers(element: Element) -> list[float] | None:
+    """Decimal or integer strings as numbers; None when one of them is something else."""
+    try:
+        return [float(value) for value in decoded(element, ()) if str(value).strip()]
+    except ValueError:
+        return None
 
 
 def _is_ours(uid: str) -> bool:
     """Whether a UID is a mapped one (a hash: digits in it say nothing) or one that the standard registers."""
-    return uid.startswith(MAPPED_UIDS) or bool(UID(uid).type)
+    return uid.startswith(MAPPED_UIDS) or bool(UID(uid, config.IGNORE).type)
 
 
-def _clean(dataset: Dataset, own: frozenset[str], names: Pseudonymiser, patient_key: str) -> Dataset:
-    out = Dataset()
-    # The writer needs to know in which encoding the raw pixel element will follow.
-    implicit, little = dataset.original_encoding
-    out.set_original_encoding(implicit, little, dataset.original_character_set)
-    for element in dataset:
-        kept = _element(element, own, names, patient_key)
+def _clean(header: Header, patient: _Patient) -> Header:
+    out, encodings = Header(header.inherited), header.encodings
+    for tag, element in header.items():
+        value = element[1]
+        if isinstance(value, tuple):
+            if keyword_of(tag) in policy().enter:
+                items = [_clean(item, patient) for item in value]
+                out[tag] = "SQ", tuple([item for item in items if item])
+            continue
+        decide = _fate if len(value) <= REMEMBERED_BYTES else _fate.__wrapped__
+        kept = decide(tag, element, encodings, patient)
         if kept is not None:
-            out.add(kept)
+            out[tag] = kept
     return out
 
 
-def _element(element: DataElement, own: frozenset[str], names: Pseudonymiser, patient_key: str) -> DataElement | None:
+@lru_cache(maxsize=REMEMBERED)
+def _fate(tag: int, element: Element, encodings: tuple[str, ...], patient: _Patient) -> Element | None:
     """What becomes of one element: itself, a changed copy, or None."""
-    tag, vr, keyword = element.tag, element.VR, keyword_for_tag(element.tag)
-    if tag.is_private or not keyword or keyword == "PatientBirthDate":
+    vr, keyword = element[0], keyword_of(tag)
+    if not keyword or keyword == "PatientBirthDate":
         return None
-    if vr == "SQ":
-        return _entered(element, own, names, patient_key) if keyword in policy().enter else None
     if vr == "UI":
-        uids = [names.uid(str(uid)) for uid in values_of(element) if str(uid)]
-        return DataElement(tag, vr, uids[0] if len(uids) == 1 else uids)
+        uids = [str(patient.names.uid(str(uid))) for uid in decoded(element, encodings) if uid]
+        return text_element(vr, "\\".join(uids))
     if vr in ("DA", "DT"):
-        return _shifted(element, names.shift_days(patient_key))
-    return element if _may_stay(element, keyword, own) else None
+        return _shifted(element, patient.shift_days)
+    return element if _may_stay(tag, element, encodings, patient.own) else None
 
 
-def _entered(element: DataElement, own: frozenset[str], names: Pseudonymiser, patient_key: str) -> DataElement:
-    items = [_clean(item, own, names, patient_key) for item in element.value]
-    return DataElement(element.tag, element.VR, Sequence([item for item in items if len(item)]))
-
-
-def _may_stay(element: DataElement, keyword: str, own: frozenset[str]) -> bool:
-    rules = policy()
-    if _exposes(element, own):
+def _may_stay(tag: int, element: Element, encodings: tuple[str, ...], own: frozenset[str]) -> bool:
+    rules, vr, keyword = policy(), element[0], keyword_of(tag)
+    numeric = tag >> 16 in rules.numeric_groups and vr in rules.numeric_vrs
+    if not (numeric or keyword in rules.keep or keyword in rules.clean):
         return False
+    if vr in NUMBER_VRS and _numbers(element) is None:
+        raise RejectedInput("unreadable", "what should be a number is none", attribute=keyword)
+    if _exposes(tag, element, encodings, own):
+        return False
+    values = decoded(element, encodings)
     if keyword in rules.clean:
-        return not any(holds_number_or_date(str(value)) for value in values_of(element))
-    if element.VR == "TM" and not all(TIME.fullmatch(str(value)) for value in values_of(element)):
-        return False
-    return keyword in rules.keep or (element.tag.group in rules.numeric_groups and element.VR in rules.numeric_vrs)
+        return not any(holds_number_or_date(str(value)) for value in values)
+    return vr != "TM" or all(TIME.fullmatch(str(value)) for value in values)
 
 
-def _shifted(element: DataElement, days: int) -> DataElement | None:
+def _shifted(element: Element, days: int) -> Element | None:
     """A date or date-time moved by days; one that cannot be parsed is dropped, because it cannot be moved."""
     moved = []
-    for value in values_of(element):
+    for value in decoded(element, ()):
         match = re.match(r"(\d{4})\.?(\d{2})\.?(\d{2})", str(value))
-        rest = str(value)[match.end() :] if match and element.VR == "DT" else ""
+        rest = str(value)[match.end() :] if match and element[0] == "DT" else ""
         if match is None or not TIME_OF_DAY_AND_ZONE.fullmatch(rest):
             return None
         try:
@@ -202,17 +247,26 @@ def _shifted(element: DataElement, days: int) -> DataElement | None:
         except (ValueError, OverflowError):
             return None
         moved.append(day.isoformat().replace("-", "") + rest)
-    return DataElement(element.tag, element.VR, moved[0] if len(moved) == 1 else moved) if moved else None
+    return text_element(element[0], "\\".join(moved)) if moved else None
 
 
 def _capped_age(age: str) -> str:
-    years = re.fullmatch(r"(\d{3})Y", age.strip())
+    years = re.fullmatch(r"(\d{3})Y", age)
     if years:
         return f"{min(int(years.group(1)), MAX_AGE_YEARS + 1):03d}Y"
-    return age.strip() if re.fullmatch(r"\d{3}[DWM]", age.strip()) else ""
+    return age if re.fullmatch(r"\d{3}[DWM]", age) else ""
 
 
-def _code(value: str, meaning: str) -> Dataset:
-    item = Dataset()
-    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "DCM", meaning
-    return item
+@cache
+def _method_codes() -> tuple[Header, ...]:
+    items = []
+    for value, meaning in METHOD_CODES:
+        item = Header()
+        for keyword, vr, text in (
+            ("CodeValue", "SH", value),
+            ("CodingSchemeDesignator", "SH", "DCM"),
+            ("CodeMeaning", "LO", meaning),
+        ):
+            item[tag_of(keyword)] = text_element(vr, text)
+        items.append(item)
+    return tuple(items)

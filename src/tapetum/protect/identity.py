@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 from itertools import pairwise, permutations
 
-from pydicom import DataElement, Dataset
-from pydicom.multival import MultiValue
+from tapetum.formats.elements import Element, Header, decoded, tag_of
 
 __all__ = [
-    "holds_number_or_date", "identifiers", "mentions", "mentions_bytes", "mentions_number", "values_of", "words_of",
+    "holds_number_or_date", "identifiers", "mentions", "mentions_bytes", "mentions_number", "words_of",
 ]  # fmt: skip
 
 NUMBERS = (
@@ -26,6 +26,11 @@ DATES = ("PatientBirthDate",)
 PHRASES = (
     "PatientAddress", "IssuerOfPatientID", "InstitutionName", "InstitutionAddress", "InstitutionalDepartmentName",
 )  # fmt: skip
+KINDS = {
+    **{tag_of(keyword): "name" for keyword in NUMBERS},
+    **{tag_of(keyword): "date" for keyword in DATES},
+    **{tag_of(keyword): "phrase" for keyword in PHRASES},
+}
 SHORTEST_WORD, SHORTEST_FOREIGN_WORD, SHORTEST_NUMBER = 3, 2, 4
 # From here on a find inside another word is no chance any more (Muellers, PAT77345121).
 LONG_WORD, LONG_NUMBER = 5, 6
@@ -36,21 +41,36 @@ NUMBER_OR_DATE = re.compile(
 DIGRAPHS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe", "æ": "ae"})
 
 
-def identifiers(dataset: Dataset) -> frozenset[str]:
+def identifiers(header: Header) -> frozenset[str]:
     """The patient's and staff's own names and numbers in an object, folded: what must not be found afterwards.
 
     Words of fewer than 3 letters (2 where they are not Latin) and numbers of fewer than 4 digits are left out, because
     they would be found in harmless places.
     """
+    found: set[tuple[str, str]] = set()
+    for holder, tag, element in header.walk():
+        kind = "name" if element[0] == "PN" else KINDS.get(tag)
+        if kind is not None:
+            found.update((kind, text) for text in _texts(element, holder.encodings))
+    return _telling(frozenset(found))
+
+
+def _texts(element: Element, encodings: tuple[str, ...]) -> list[str]:
+    values = decoded(element, encodings)
+    return [value.decode("latin-1") if isinstance(value, bytes) else str(value) for value in values]
+
+
+@lru_cache(maxsize=1024)
+def _telling(facts: frozenset[tuple[str, str]]) -> frozenset[str]:
+    """What to look for, from names, birth dates and phrases as they stand in the object."""
     found: set[str] = set()
-    for element in dataset.iterall():
-        for value in values_of(element):
-            if element.VR == "PN" or element.keyword in NUMBERS:
-                found |= words_of(str(value))
-            elif element.keyword in DATES:
-                found |= _spoken_date(str(value))
-            elif element.keyword in PHRASES:
-                found |= {phrase for phrase in {_fold(str(value))} if _tells(phrase)}
+    for kind, text in facts:
+        if kind == "name":
+            found |= words_of(text)
+        elif kind == "date":
+            found |= _spoken_date(text)
+        else:
+            found |= {phrase for phrase in {_fold(text)} if _tells(phrase)}
     return frozenset(found)
 
 
@@ -72,11 +92,16 @@ def mentions(text: str, own: Iterable[str]) -> bool:
     return bool(folded) and any(_stands_in(folded, folded.replace(" ", ""), phrase) for phrase in own)
 
 
-def mentions_number(values: Iterable[object], own: Iterable[str]) -> bool:
+def mentions_number(values: Iterable[float], own: frozenset[str]) -> bool:
     """Whether one of the numbers is an identifier of at least 6 digits; shorter ones are numbers of anything."""
+    wanted = _long_numbers(own)
+    return bool(wanted) and not wanted.isdisjoint(values)
+
+
+@lru_cache(maxsize=1024)
+def _long_numbers(own: frozenset[str]) -> frozenset[float]:
     bare = (phrase.replace(" ", "") for phrase in own)
-    wanted = {float(number) for number in bare if number.isdecimal() and len(number) >= LONG_NUMBER}
-    return bool(wanted) and not wanted.isdisjoint(value for value in values if isinstance(value, int | float))
+    return frozenset(float(number) for number in bare if number.isdecimal() and len(number) >= LONG_NUMBER)
 
 
 def mentions_bytes(data: bytes, own: Iterable[str]) -> bool:
@@ -88,13 +113,6 @@ def mentions_bytes(data: bytes, own: Iterable[str]) -> bool:
 def holds_number_or_date(text: str) -> bool:
     """Whether a number of 6 or more digits, or a date, stands in a text that should only describe."""
     return NUMBER_OR_DATE.search(text) is not None
-
-
-def values_of(element: DataElement) -> list[object]:
-    """The values of an element as a list, none for a sequence."""
-    if element.value is None or element.VR == "SQ":
-        return []
-    return list(element.value) if isinstance(element.value, MultiValue | list | tuple) else [element.value]
 
 
 def _fold(text: str) -> str:

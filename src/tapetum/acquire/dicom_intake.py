@@ -1,0 +1,200 @@
+"""What becomes of one DICOM object: de-identified on its way in, or kept byte for byte as it came.
+
+In: a file.  Out: the `Instance` that describes what was stored.  The header is walked once and the pixels are read
+for hashing and copying only.  Start reading at `DicomIntake.take`.
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Iterator
+from typing import BinaryIO, cast
+
+from pydicom import config
+from pydicom.uid import UID
+
+from tapetum.acquire.policy import Policy
+from tapetum.acquire.walk import SPOOL_BYTES
+from tapetum.errors import RejectedInput
+from tapetum.formats import dicom
+from tapetum.formats.elements import Header
+from tapetum.model import Instance
+from tapetum.model.records import Role
+from tapetum.ports import BlobStore, Catalogue
+from tapetum.protect import Pseudonymiser, deidentify, identifiers, may_show_identity, mentions
+
+__all__ = ["KEPT_ATTRIBUTES", "DicomIntake", "chunks"]
+
+SEGMENTATION, STRUCTURE_SET = "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.481.3"
+# What a peer may ask for: the matching and return keys of PS3.4 C.6 and PS3.18 10.6.1.2 and 10.6.3.3, and what our own
+# stages want to know. By level: patient, study, series, instance.
+KEPT_ATTRIBUTES = (
+    "PatientName", "IssuerOfPatientID", "PatientBirthDate", "PatientBirthTime", "PatientSex", "OtherPatientIDs",
+    "OtherPatientNames", "EthnicGroup", "PatientComments",
+    "StudyDate", "StudyTime", "AccessionNumber", "StudyID", "StudyDescription", "ReferringPhysicianName",
+    "NameOfPhysiciansReadingStudy", "AdmittingDiagnosesDescription", "PatientAge", "PatientSize", "PatientWeight",
+    "Occupation", "AdditionalPatientHistory", "TimezoneOffsetFromUTC",
+    "Modality", "SeriesNumber", "SeriesDate", "SeriesTime", "SeriesDescription", "BodyPartExamined", "Laterality",
+    "ImageLaterality", "ProtocolName", "OperatorsName", "PerformingPhysicianName", "InstitutionName",
+    "InstitutionalDepartmentName", "StationName", "Manufacturer", "ManufacturerModelName",
+    "PerformedProcedureStepID", "PerformedProcedureStepDescription", "PerformedProcedureStepStartDate",
+    "PerformedProcedureStepStartTime", "FrameOfReferenceUID",
+    "SOPClassUID", "InstanceNumber", "Rows", "Columns", "BitsAllocated", "NumberOfFrames", "ImageType",
+    "AcquisitionNumber", "AcquisitionDate", "AcquisitionTime", "AcquisitionDateTime", "ContentDate", "ContentTime",
+    "CompletionFlag", "VerificationFlag", "ContentLabel", "ContentDescription",
+)  # fmt: skip
+# Of the item of Request Attributes Sequence (0040,0275).
+KEPT_OF_THE_REQUEST = ("RequestedProcedureID", "ScheduledProcedureStepID", "RequestedProcedureDescription")
+
+
+class DicomIntake:
+    """Takes DICOM objects in. Threads may share it."""
+
+    def __init__(self, blobs: BlobStore, catalogue: Catalogue, names: Pseudonymiser, policy: Policy) -> None:
+        self._blobs, self._catalogue, self._names, self._policy = blobs, catalogue, names, policy
+
+    def take(self, file: BinaryIO, size_bytes: int) -> tuple[Instance, bool]:
+        """Store one object; returns its row and whether it is new, as far as can be told before it is recorded.
+
+        Raises
+        ------
+        RejectedInput, IdentityExposed : why it cannot be stored.
+        """
+        if size_bytes <= SPOOL_BYTES:  # small enough to be read from its place once
+            file.seek(0)
+            file = io.BytesIO(file.read())
+        return self._deidentified(file) if self._policy.deidentify else (self._as_it_came(file), True)
+
+    def _deidentified(self, file: BinaryIO) -> tuple[Instance, bool]:
+        file.seek(0)
+        digest = self._names.digest(chunks(file))
+        found = dicom.read(file)
+        institution = found.header.text("InstitutionName")
+        site = self._policy.site or (self._names.site(institution) if institution else "")
+        if self._catalogue.known([digest]):
+            header = deidentify(found.header, self._names)
+            return _instance(header, _attributes(header, found.stored_syntax), site, digest), False
+        _refuse_what_is_no_image(found)
+        self._refuse_what_shows_names(found)
+        header = deidentify(found.header, self._names)
+        blob, size = self._put(header, found)
+        attributes = _attributes(header, found.stored_syntax)
+        attributes["pixel_digest"] = found.pixel_digest() if found.has_pixels else blob
+        return _instance(header, attributes, site, digest, blob=blob, size_bytes=size), True
+
+    def _as_it_came(self, file: BinaryIO) -> Instance:
+        """Keep the bytes; only damage is a reason not to. Whether they were there already, the catalogue tells."""
+        found = dicom.read(file)
+        if not found.has_pixels and _is_image(found.header):
+            raise RejectedInput("missing-pixel-data", sop_class=_name_of(found.header))
+        file.seek(0)
+        blob = self._blobs.put(file.getvalue() if isinstance(file, io.BytesIO) else file)
+        size = file.seek(0, io.SEEK_END)
+        attributes = _attributes(found.header, found.transfer_syntax)
+        attributes["pixel_digest"] = found.pixel_digest() if found.has_pixels else blob
+        site = self._policy.site or found.header.text("InstitutionName")
+        return _instance(found.header, attributes, site, blob, blob=blob, size_bytes=size)
+
+    def _refuse_what_shows_names(self, found: dicom.DicomObject) -> None:
+        if may_show_identity(found.header) and not self._policy.allow_burned_in:
+            raise RejectedInput("burned-in-text")
+        own = identifiers(found.header)
+        if any(mentions(words.decode(code, "ignore"), own) for words in found.words() for code in ("latin-1", "utf-8")):
+            raise RejectedInput("identifier-survived", "a comment in the compressed pixels names the patient")
+
+    def _put(self, header: Header, found: dicom.DicomObject) -> tuple[str, int]:
+        """Store an object under a new header: its blob and its size."""
+        if found.stop - found.start <= SPOOL_BYTES:
+            data = b"".join([dicom.head_of(header, found), *found.pixel_bytes()])
+            return self._blobs.put(data), len(data)
+        with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as spool:
+            out = cast(BinaryIO, spool)
+            dicom.write(header, found, out)
+            size = out.tell()
+            out.seek(0)
+            return self._blobs.put(out), size
+
+
+def _instance(
+    header: Header, attributes: dict[str, str], site: str, digest: str, *, blob: str = "", size_bytes: int = 0
+) -> Instance:
+    """The row of an object. What shows nothing (a report, a presentation state) is neither image nor mask."""
+    sop_class = attributes["SOPClassUID"]
+    role: Role = "mask" if sop_class in (SEGMENTATION, STRUCTURE_SET) else "image" if header.has("Rows") else "other"
+    attributes["site"] = site
+    return Instance(
+        sop_instance_uid=header.text("SOPInstanceUID"),
+        series_instance_uid=header.text("SeriesInstanceUID"),
+        study_instance_uid=header.text("StudyInstanceUID"),
+        patient_key=_patient_key(header),
+        blob=blob,
+        source_digest=digest,
+        format="dicom",
+        size_bytes=size_bytes,
+        role=role,
+        attributes=attributes,
+    )
+
+
+def _patient_key(header: Header) -> str:
+    """The Patient ID with its issuer; an object without one belongs to nobody but its own study."""
+    patient_id, issuer = header.text("PatientID"), header.text("IssuerOfPatientID")
+    if not patient_id:
+        return f"study:{header.text('StudyInstanceUID')}"
+    return f"{patient_id}^^^{issuer}" if issuer else patient_id
+
+
+def _name_of(header: Header) -> str:
+    """What a SOP class is called; an unregistered UID is the sender's own and may tell."""
+    sop_class = UID(header.text("SOPClassUID"), config.IGNORE)
+    return sop_class.name if sop_class.type else "unknown"
+
+
+def _is_image(header: Header) -> bool:
+    return "Image Storage" in _name_of(header) or header.text("SOPClassUID") == SEGMENTATION
+
+
+def _refuse_what_is_no_image(found: dicom.DicomObject) -> None:
+    if found.has_pixels or found.header.text("SOPClassUID") == STRUCTURE_SET:
+        return
+    code = "missing-pixel-data" if _is_image(found.header) else "unsupported"
+    raise RejectedInput(code, sop_class=_name_of(found.header))
+
+
+def _attributes(header: Header, syntax: UID) -> dict[str, str]:
+    """The facts that later stages, people and peers ask for, by DICOM keyword."""
+    found: dict[str, str] = {}
+    for keyword in KEPT_ATTRIBUTES:
+        value = header.text(keyword)
+        if value:
+            found[keyword] = value
+    found.setdefault("Modality", "OT")
+    found["TransferSyntaxUID"] = str(syntax)
+    request = header.first("RequestAttributesSequence")
+    for keyword in KEPT_OF_THE_REQUEST if request else ():
+        if value := request.text(keyword):
+            found[keyword] = value
+    frame = header.first("ReferencedFrameOfReferenceSequence").text("FrameOfReferenceUID")
+    if frame:  # a structure set says so in its references, an image at its top
+        found.setdefault("FrameOfReferenceUID", frame)
+    if referenced := _referenced_series(header):
+        found["ReferencedSeriesInstanceUID"] = referenced
+    return found
+
+
+def _referenced_series(header: Header) -> str:
+    """Which image series a SEG or RTSTRUCT speaks of (the first, when there are several)."""
+    sop_class = header.text("SOPClassUID")
+    if sop_class == SEGMENTATION:
+        return header.first("ReferencedSeriesSequence").text("SeriesInstanceUID")
+    if sop_class == STRUCTURE_SET:
+        study = header.first("ReferencedFrameOfReferenceSequence").first("RTReferencedStudySequence")
+        return study.first("RTReferencedSeriesSequence").text("SeriesInstanceUID")
+    return ""
+
+
+def chunks(file: BinaryIO) -> Iterator[bytes]:
+    """The rest of a file, 1 MiB at a time."""
+    while chunk := file.read(1 << 20):
+        yield chunk
