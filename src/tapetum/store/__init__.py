@@ -4,12 +4,16 @@ from tapetum.store.blobs import LocalBlobs
 from tapetum.store.catalogue import SqlCatalogue
 from tapetum.store.database import migrate
 from tapetum.store.engine import ProcessEngine, SerialEngine
+from tapetum.store.journal import JournalledCatalogue, replay
+from tapetum.store.linked import LinkedBlobs
 from tapetum.store.s3 import S3Blobs
 from tapetum.store.tables import OBSERVATION_SCHEMA, ObservationTable
 from tapetum.store.volumes import Volumes
 
 __all__ = [
     "OBSERVATION_SCHEMA",
+    "JournalledCatalogue",
+    "LinkedBlobs",
     "LocalBlobs",
     "ObservationTable",
     "ProcessEngine",
@@ -18,4 +22,5 @@ __all__ = [
     "SqlCatalogue",
     "Volumes",
     "migrate",
+    "replay",
 ]

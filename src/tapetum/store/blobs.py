@@ -17,9 +17,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["KEY_LENGTH", "LocalBlobs"]
+__all__ = ["CHUNK", "KEY_LENGTH", "LocalBlobs", "sync_folders"]
 
 CHUNK = 1 << 16
+"""Bytes that are read, hashed and written at a time: they stay in the processor's cache."""
+
 KEY_LENGTH = 64
 """Hexadecimal digits of a sha256."""
 
@@ -140,7 +142,7 @@ class LocalBlobs:
                 os.ftruncate(out.fileno(), size)
                 raise
         if new:
-            _sync_folders([folder, self._folder])
+            sync_folders([folder, self._folder])
 
     def notes(self) -> Iterator[bytes]:
         """Every line of the journal in the order of writing; what a killed run left of a line is one, too."""
@@ -193,9 +195,9 @@ class LocalBlobs:
         for place in places:
             _sync(place, os.fdatasync)
         buckets = {place.parent for place in places}
-        _sync_folders(buckets)
+        sync_folders(buckets)
         if not buckets <= self._buckets:
-            _sync_folders([self._folder])
+            sync_folders([self._folder])
             self._buckets |= buckets
 
     def _sync_all(self) -> None:
@@ -207,17 +209,18 @@ class LocalBlobs:
             raise OSError(number, os.strerror(number))
 
 
+def sync_folders(folders: Iterable[Path]) -> None:
+    """Write down for good which names are in the folders. Raises OSError."""
+    for folder in folders:
+        _sync(folder, os.fsync)
+
+
 def _sync(place: Path, how: Callable[[int], None]) -> None:
     handle = os.open(place, os.O_RDONLY)
     try:
         how(handle)
     finally:
         os.close(handle)
-
-
-def _sync_folders(folders: Iterable[Path]) -> None:
-    for folder in folders:
-        _sync(folder, os.fsync)
 
 
 def _write_all(handle: int, data: bytes) -> None:
