@@ -8,7 +8,7 @@ import pytest
 from tapetum.errors import ValidationFailed
 from tapetum.learn import Study
 from tapetum.learn.cohort import Cohort, assemble
-from tapetum.learn.plan import plan_splits
+from tapetum.learn.plan import has_figures, plan_splits
 
 Tables = tuple[pl.DataFrame, pl.DataFrame]
 
@@ -50,6 +50,16 @@ def test_two_sites_are_too_few_to_be_held_out_unasked(cohort: Cohort, study: Cal
     decided, told = _told(study(), _at(cohort, "AB"))
     assert decided is False
     assert "fewer than 3 sites" in told
+
+
+def test_sites_with_four_events_have_no_figures_and_are_not_counted() -> None:
+    people = np.array([f"p{number}" for number in range(40)])
+    for events, enough in ((4, False), (5, True)):
+        outcome = (np.arange(40) < events).astype(np.int64)
+        assert has_figures(outcome, people) is enough
+        assert has_figures(1 - outcome, people) is enough
+    # Ten images of one patient with the outcome are one patient.
+    assert not has_figures((np.arange(40) < 10).astype(np.int64), np.where(np.arange(40) < 10, "p0", people))
 
 
 def test_people_without_a_site_are_not_dropped_unasked(cohort: Cohort, study: Callable[..., Study]) -> None:

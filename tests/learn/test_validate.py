@@ -111,6 +111,21 @@ def test_held_out_sites_share_nothing_with_those_learned_from(
     assert {row.site for row in result.predictions if row.part == "test"} == {"D"}
     assert set(result.candidates[0].by_site) == {"A", "B", "C"}
     assert {"site", "test-site"} <= {check.name for check in result.checks}
+    assert next(check.detail for check in result.checks if check.name == "test-site").endswith("the test set is D")
+    assert result.unseen_sites == ["D"]
+    assert [step.sites for step in result.flow[-2:]] == [["A", "B", "C"], ["D"]]
+
+
+def test_each_site_of_the_test_set_has_the_figures_of_its_people(
+    virtual: Callable[..., Tables], study: Callable[..., Study]
+) -> None:
+    rule = study(validation={"hold_out_sites": True, "test_sites": ["C", "D"]}, models={"budget": 1})
+    result, _ = run_study(rule, *virtual(80, sites=4), jobs=1)
+    assert list(result.test_by_site) == ["C", "D"]
+    for site, found in result.test_by_site.items():
+        rows = [row for row in result.predictions if row.site == site]
+        auc = roc_auc(np.array([row.outcome for row in rows]), np.array([row.probability for row in rows]))
+        assert (found.n, found.metrics["roc_auc"].value) == (len(rows), pytest.approx(auc))
 
 
 def test_repeats_do_not_make_more_people(virtual: Callable[..., Tables], study: Callable[..., Study]) -> None:

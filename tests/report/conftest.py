@@ -29,13 +29,13 @@ Floats = NDArray[np.float64]
 
 
 def example_result(*, seed: int = 7, sites: bool = True, test: bool = True) -> StudyResult:
-    """150 development and 50 test patients; ``sites`` and ``test`` leave those parts out."""
+    """150 development patients and 50 of a hospital of their own; ``sites`` and ``test`` leave those parts out."""
     rng = np.random.default_rng(seed)
     outcome = (rng.random(200) < 0.36).astype(np.int64)
     logit = rng.normal(-1.1 + 2.2 * outcome, 1.3)
     probability = 1 / (1 + np.exp(-logit))
-    site = rng.integers(0, len(SITES), 200)
     development = np.arange(200) < 150 if test else np.ones(200, bool)
+    site = np.where(development, rng.integers(0, len(SITES) - 1, 200), len(SITES) - 1)
     predictions = [
         Prediction(
             patient_key=f"{int(key):016x}",
@@ -52,8 +52,9 @@ def example_result(*, seed: int = 7, sites: bool = True, test: bool = True) -> S
     shown = performance(probability[development], outcome[development])
     by_site = {
         name: performance(probability[development & (site == i)], outcome[development & (site == i)])
-        for i, name in enumerate(SITES)
+        for i, name in enumerate(SITES[:-1])
     }
+    tested = performance(probability[~development], outcome[~development]) if test else None
     candidates = [
         Candidate("forest", shown, by_site if sites else {}),
         Candidate("logistic", worse(shown, 0.03)),
@@ -62,7 +63,7 @@ def example_result(*, seed: int = 7, sites: bool = True, test: bool = True) -> S
     ]
     return StudyResult(
         study=STUDY,
-        flow=flow(outcome, development),
+        flow=flow(outcome, development, sites=sites),
         checks=[
             Check("patients", "no patient stands on both sides of a split"),
             Check("identical images", "no image stands under two names (200 compared by digest)"),
@@ -71,7 +72,7 @@ def example_result(*, seed: int = 7, sites: bool = True, test: bool = True) -> S
         candidates=candidates,
         chosen="forest",
         threshold_rule="highest threshold with a sensitivity of at least 80 % in cross-validation",
-        test=performance(probability[~development], outcome[~development]) if test else None,
+        test=tested,
         importance=[
             Importance(name, f"99TAPETUM:{name}", Estimate(loss, loss - 0.012 - loss / 5, loss + 0.014 + loss / 5))
             for name, loss in zip(FEATURES, (0.084, 0.051, 0.033, 0.021, 0.006, -0.002), strict=True)
@@ -85,6 +86,7 @@ def example_result(*, seed: int = 7, sites: bool = True, test: bool = True) -> S
             "started_at": "2026-11-22T09:30:00+00:00",
             "seconds": 83.4,
         },
+        test_by_site={SITES[-1]: tested} if tested and sites else {},
     )
 
 
@@ -162,7 +164,7 @@ def decision(probability: Floats, outcome: NDArray[np.int64]) -> list[list[float
     return rows
 
 
-def flow(outcome: NDArray[np.int64], development: NDArray[np.bool_]) -> list[FlowStep]:
+def flow(outcome: NDArray[np.int64], development: NDArray[np.bool_], *, sites: bool) -> list[FlowStep]:
     """From 231 photographs to the two sets; the counts of a box are those after its own losses."""
     steps = [
         FlowStep("Fundus photographs taken in", 214, 231),
@@ -175,9 +177,13 @@ def flow(outcome: NDArray[np.int64], development: NDArray[np.bool_]) -> list[Flo
             {"no grade by the readers": 9, "second photograph of the same patient": 15},
         ),
     ]
-    for label, members in (("Development set", development), ("Test set", ~development)):
+    for label, members, names in (
+        ("Development set", development, SITES[:-1]),
+        ("Test set", ~development, SITES[-1:]),
+    ):
         if members.any():
-            steps.append(FlowStep(label, int(members.sum()), int(members.sum()), int(outcome[members].sum())))
+            n, events = int(members.sum()), int(outcome[members].sum())
+            steps.append(FlowStep(label, n, n, events, sites=list(names) if sites else []))
     return steps
 
 

@@ -24,3 +24,11 @@ def test_an_estimate_that_does_not_exist_is_written_and_not_drawn() -> None:
     figures.forest([Row("A", Estimate(math.nan, 0.0, 1.0))], reference=0.5, xlabel="ROC-AUC", ax=ax)
     assert [text.get_text() for text in ax.texts] == ["not estimable"]
     assert len(ax.get_lines()) == 1
+
+
+def test_groups_of_sites_have_headings_and_markers_of_their_own() -> None:
+    ax = Figure().subplots()
+    rows = [Row("Test set", None), Row("A", Estimate(0.8, 0.7, 0.9)), Row("B", Estimate(0.8, 0.7, 0.9), place=1)]
+    figures.forest(rows, reference=0.5, xlabel="ROC-AUC", ax=ax)
+    assert [label.get_fontweight() for label in ax.get_yticklabels()] == ["bold", "normal", "normal"]
+    assert [line.get_marker() for line in ax.get_lines() if line.get_marker() != "None"] == ["s", "o"]

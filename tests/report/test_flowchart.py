@@ -23,5 +23,13 @@ def test_development_and_test_set_stand_side_by_side_only_when_they_add_up() -> 
     assert not is_split(STEPS[:2])
 
 
+def test_the_sites_of_a_set_are_named_in_its_box_and_aloud() -> None:
+    steps = [*STEPS[:-1], FlowStep("Test set", 3, 5, 2, sites=["East", "West"])]
+    assert "Sites: East, West" in "".join(ET.fromstring(flowchart(steps)).itertext())
+    assert "2 with the outcome; sites: East, West." in describe_flow(steps)
+    many = FlowStep("Test set", 3, 5, 2, sites=[f"S{number:02}" for number in range(30)])
+    assert "S19 and 10 more" in describe_flow([many])
+
+
 def test_the_diagram_can_be_read_aloud() -> None:
     assert "Readable: 9 patients, 17 units, 5 with the outcome; dropped: too dark & blurred, 3." in describe_flow(STEPS)

@@ -69,7 +69,7 @@ def test_the_page_opens_with_the_main_result_and_the_notice(page: str, result: S
     assert result.test is not None
     said = words(page)
     auc = result.test.metrics["roc_auc"]
-    assert "On 50 patients that the model had never seen, ROC-AUC was" in said
+    assert "On 50 patients of a hospital (Harbour) that the model had never seen, ROC-AUC was" in said
     assert with_interval(auc).split(" ")[0] in said[: said.index("Contents") if "Contents" in said else 2000]
     assert "For research. Not a certified medical device." in said
     assert "Signature" in said
@@ -169,15 +169,39 @@ def test_sites_that_were_not_held_out_are_not_called_new(simulated: Simulated) -
     plain = simulated()
     shared = {**plain.study, "validation": {"hold_out_sites": False}}
     assert "made without it" in words(render(plain))
-    assert "this does not say how it does at a new one" in words(render(replace(plain, study=shared)))
+    assert "they do not say how the model does at a new one" in words(render(replace(plain, study=shared)))
+
+
+def test_the_hospital_of_the_test_set_is_named_and_has_figures(page: str, result: StudyResult) -> None:
+    assert result.test is not None
+    said = words(page)
+    sites = said[said.index("The test set is all of") : said.index("Features that matter", said.index("The test set"))]
+    assert "a hospital (Harbour): nobody from there was in the development set" in sites
+    assert "Test set" in sites[sites.index("Performance at each site") :]
+    assert metric(result.test_by_site["Harbour"], "sensitivity") in sites
+    assert "Site: Harbour" in said[: said.index("Candidate models", 2000)]
+    assert "Test: 50 units of 50 patients" in said
+    assert "with the outcome; site Harbour." in said
+
+
+def test_the_intervals_of_sites_say_what_they_leave_out(page: str) -> None:
+    assert "leave out how much sites differ from each other" in words(page)
+
+
+def test_a_test_set_of_hospitals_that_were_seen_is_not_called_new(simulated: Simulated) -> None:
+    plain = simulated()
+    mixed = [replace(row, site="Northgate") for row in plain.predictions]
+    said = words(render(replace(plain, predictions=mixed, test_by_site={})))
+    assert "On 50 patients that the model had never seen" in said
+    assert "The test set is all of" not in said
 
 
 def test_a_site_too_small_for_figures_is_named(simulated: Simulated) -> None:
     plain = simulated()
     item = plain.candidates[0]
-    fewer = {site: figures for site, figures in item.by_site.items() if site != "Harbour"}
-    page = render(replace(plain, candidates=[Candidate(item.name, item.performance, fewer)]))
-    assert "Without figures of their own: Harbour" in words(page)
+    fewer = {site: figures for site, figures in item.by_site.items() if site != "St Anna"}
+    page = render(replace(plain, candidates=[Candidate(item.name, item.performance, fewer)], test_by_site={}))
+    assert "Without figures of their own: Harbour (test set); St Anna (development set)" in words(page)
 
 
 def test_what_is_missing_is_said_and_not_hidden(simulated: Simulated) -> None:

@@ -32,5 +32,8 @@ def test_the_main_sentence_names_the_patients_and_the_interval() -> None:
     assert performance_sentence(people, unseen=True) == (
         f"On 49 patients that the model had never seen, ROC-AUC was .84 (95{THIN}% interval .75 to .92)."
     )
+    assert "of a hospital (East) that" in performance_sentence(people, unseen=True, sites=["East"])
+    several = performance_sentence(people, unseen=True, sites=list("ABCDEFG"))
+    assert "of 7 hospitals (A, B, C, D, E and 2 more) that the model had never seen" in several
     assert "never seen" not in performance_sentence(people, unseen=False)
     assert "could not be estimated" in performance_sentence(Performance(1, 1, 0, 0.4, {}), unseen=True)

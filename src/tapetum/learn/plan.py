@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tapetum.errors import ValidationFailed
 from tapetum.learn.cohort import Cohort
@@ -16,10 +17,10 @@ from tapetum.learn.result import Check
 from tapetum.learn.split import Split, folds, named_sites, set_aside, site_folds
 from tapetum.learn.study import Study
 
-__all__ = ["LEAST_OF_A_SITE", "Plan", "plan_splits"]
+__all__ = ["LEAST_OF_EACH", "Plan", "has_figures", "plan_splits"]
 
-LEAST_OF_A_SITE = 10
-"""A site with fewer units, or with one outcome only, has no figures of its own."""
+LEAST_OF_EACH = 5
+"""A site where fewer patients have the outcome, or fewer have not, has no figures of its own."""
 
 LEAST_SITES = 3
 """Sites with figures of their own from which on sites are held out unasked: one to test on, two to learn across."""
@@ -62,13 +63,18 @@ def plan_splits(study: Study, cohort: Cohort) -> Plan:
     return _cut(replace(study, validation=replace(study.validation, hold_out_sites=False)), cohort, because=reason)
 
 
+def has_figures(outcome: NDArray[np.int64], person: NDArray[np.str_]) -> bool:
+    """Whether a site with these units, (n,) each, has enough people of either outcome to be judged by itself."""
+    return all(len(np.unique(person[outcome == value])) >= LEAST_OF_EACH for value in (0, 1))
+
+
 def _why_not(whole: Study, cohort: Cohort) -> str:
     """Why sites cannot be held out, in words; empty when they can."""
     nowhere = int((cohort.site == "").sum())
     if nowhere:
         return f"{nowhere} units have no site"
     if len(_sites_with_figures(cohort)) < LEAST_SITES:
-        return f"fewer than {LEAST_SITES} sites have {LEAST_OF_A_SITE} units and both outcomes"
+        return f"fewer than {LEAST_SITES} sites have {LEAST_OF_EACH} patients with the outcome and as many without"
     try:
         test, outer = _splits(whole, cohort)
     except ValidationFailed as error:
@@ -89,7 +95,12 @@ def _cut(study: Study, cohort: Cohort, *, because: str) -> Plan:
     if len(test.held_out):
         # A test set of named sites shares no site even when the folds do.
         last = guard_splits(cohort, [test], sites_apart=apart or bool(rule.test_sites))
-        checks += [Check(f"test-{check.name}", check.detail) for check in last]
+        named = f"; the test set is {', '.join(np.unique(cohort.site[test.held_out]).tolist())}"
+        placed = apart or bool(rule.test_sites)
+        checks += [
+            Check(f"test-{check.name}", check.detail + (named if placed and check.name == "site" else ""))
+            for check in last
+        ]
     if len(np.unique(cohort.site[cohort.site != ""])) > 1:
         checks.append(Check("sites", f"sites are {'' if apart else 'not '}held out: {because}"))
     return Plan(study, test, outer, checks)
@@ -114,5 +125,7 @@ def _splits(study: Study, cohort: Cohort) -> tuple[Split, list[list[Split]]]:
 
 
 def _sites_with_figures(cohort: Cohort) -> list[str]:
-    there = [(str(name), cohort.outcome[cohort.site == name]) for name in np.unique(cohort.site)]
-    return [name for name, outcome in there if len(outcome) >= LEAST_OF_A_SITE and len(np.unique(outcome)) == 2]
+    names = [str(name) for name in np.unique(cohort.site)]
+    return [
+        name for name in names if has_figures(cohort.outcome[cohort.site == name], cohort.person[cohort.site == name])
+    ]

@@ -65,13 +65,18 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class FlowStep:
-    """One box of the cohort flow diagram. ``dropped`` maps a reason to the number of units that left at this step."""
+    """One box of the cohort flow diagram.
+
+    ``dropped`` maps a reason to the number of units that left at this step; ``sites`` names where the people come from,
+    and is given for the two sets only.
+    """
 
     label: str
     patients: int
     units: int
     events: int | None = None
     dropped: Mapping[str, int] = field(default_factory=dict)
+    sites: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +116,7 @@ class StudyResult:
 
     ``study`` is the study file as parsed; ``lineage`` has data_digest, settings, versions, seed, started_at, seconds.
     ``threshold_rule`` says in words how the threshold was chosen (always on the development set).
+    ``test_by_site`` holds the test set's figures at each of its sites that has enough people for them.
     """
 
     study: Mapping[str, Any]
@@ -123,6 +129,18 @@ class StudyResult:
     importance: list[Importance]
     predictions: list[Prediction]
     lineage: Mapping[str, Any]
+    test_by_site: Mapping[str, Performance] = field(default_factory=dict)
+
+    def sites_of(self, part: str) -> list[str]:
+        """Sites of the people of a part (cv or test), as far as they are named."""
+        return sorted({row.site for row in self.predictions if row.part == part and row.site})
+
+    @property
+    def unseen_sites(self) -> list[str]:
+        """Sites of the test set, if nobody of them was in the development set; else none."""
+        test = self.sites_of("test")
+        placed = all(row.site for row in self.predictions)
+        return test if placed and not set(test) & set(self.sites_of("cv")) else []
 
     @property
     def measured(self) -> Performance:
@@ -158,6 +176,7 @@ class StudyResult:
                 for row in tree["predictions"]
             ],
             lineage=tree["lineage"],
+            test_by_site={site: _performance(row) for site, row in tree.get("test_by_site", {}).items()},
         )
 
 

@@ -31,7 +31,7 @@ from tapetum.learn.importance import permutation_importance
 from tapetum.learn.leakage import guard_cohort, without_copies
 from tapetum.learn.metrics import choose_threshold, performance
 from tapetum.learn.nested import Learning, OutOfFold, nested, search_all
-from tapetum.learn.plan import LEAST_OF_A_SITE, plan_splits
+from tapetum.learn.plan import has_figures, plan_splits
 from tapetum.learn.result import Candidate, Check, FlowStep, Importance, Performance, Prediction, StudyResult
 from tapetum.learn.split import Split
 from tapetum.learn.study import Study
@@ -105,7 +105,7 @@ def run_study(
     run = _Run(study, cohort, test, plan.outer, _development(study, cohort, test.train, jobs), tell)
     chosen = _choose(run, nested(study.models.candidates, run.data, run.outer, tell))
     model, predictions = _final(run, chosen)
-    tested = _test(run, model)
+    tested, tested_by_site = _test(run, model)
     importance = _importance(run, chosen)
     if tested is not None:
         told = f"{tested.patients} patients were predicted once, after model, recalibration and threshold were fixed"
@@ -134,6 +134,7 @@ def run_study(
             "started_at": started.isoformat(timespec="seconds"),
             "seconds": round(time.monotonic() - clock, 1),
         },
+        test_by_site=tested_by_site,
     )
     return result, model
 
@@ -192,11 +193,11 @@ def _measured(run: _Run, rows: NDArray[np.int64], probability: Floats, *, thresh
 
 def _by_site(run: _Run, rows: NDArray[np.int64], probability: Floats, *, threshold: float) -> dict[str, Performance]:
     site = run.cohort.site[rows]
-    names = [str(name) for name in np.unique(site) if name]
+    several = len(np.unique(run.cohort.site[run.cohort.site != ""])) > 1
     found = {}
-    for name in names if len(names) > 1 else []:
+    for name in [str(name) for name in np.unique(site) if name and several]:
         here = site == name
-        if here.sum() >= LEAST_OF_A_SITE and len(np.unique(run.cohort.outcome[rows][here])) == 2:
+        if has_figures(run.cohort.outcome[rows][here], run.cohort.person[rows][here]):
             found[name] = _measured(run, rows[here], probability[here], threshold=threshold)
     return found
 
@@ -255,11 +256,14 @@ def _predictions(
     ]
 
 
-def _test(run: _Run, model: FittedModel) -> Performance | None:
+def _test(run: _Run, model: FittedModel) -> tuple[Performance | None, dict[str, Performance]]:
+    """The one look at the test set: all of it, and each of its sites."""
     rows = run.test.held_out
     if not len(rows):
-        return None
-    return _measured(run, rows, model.probability(run.cohort.x[rows]), threshold=model.threshold)
+        return None, {}
+    probability = model.probability(run.cohort.x[rows])
+    by_site = _by_site(run, rows, probability, threshold=model.threshold)
+    return _measured(run, rows, probability, threshold=model.threshold), by_site
 
 
 def _importance(run: _Run, chosen: _Chosen) -> list[Importance]:
@@ -293,7 +297,13 @@ def _fitted_again(model: FittedModel, cohort: Cohort, seed: int, jobs: int) -> F
 
 def _parts(cohort: Cohort, test: Split) -> list[FlowStep]:
     return [
-        FlowStep(label, len(np.unique(cohort.person[rows])), len(rows), int(cohort.outcome[rows].sum()))
+        FlowStep(
+            label,
+            patients=len(np.unique(cohort.person[rows])),
+            units=len(rows),
+            events=int(cohort.outcome[rows].sum()),
+            sites=sorted({str(name) for name in cohort.site[rows] if name}),
+        )
         for label, rows in (("Development set", test.train), ("Test set", test.held_out))
         if len(rows)
     ]

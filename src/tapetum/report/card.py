@@ -86,15 +86,14 @@ def _calibration_limits(performance: Performance) -> list[str]:
 def _data(result: StudyResult) -> list[str]:
     sentences = []
     development = chosen_performance(result)
-    for label, performance in (("Development", development), ("Test", result.test)):
+    for label, part, performance in (("Development", "cv", development), ("Test", "test", result.test)):
         if performance is not None:
+            sites = result.sites_of(part)
             sentences.append(
                 f"{label}: {count(performance.n)} units of {count(performance.patients)} patients, "
-                f"{count(performance.events)} with the outcome."
+                f"{count(performance.events)} with the outcome"
+                + (f"; {'site' if len(sites) == 1 else 'sites'} {', '.join(sites)}." if sites else ".")
             )
-    sites = sorted({row.site for row in result.predictions if row.site})
-    if sites:
-        sentences.append(f"Sites: {', '.join(sites)}.")
     if table(result.study, "validation").get("final_fit") == "everyone":
         sentences.append("After the test the packaged model was fitted again on everyone; the figures are of before.")
     return sentences or ["The result does not say."]
@@ -110,4 +109,5 @@ def headline(result: StudyResult) -> str:
     people = parts(result)
     if not people:
         return "No performance was estimated for the chosen model."
-    return performance_sentence(people[0].performance, unseen=result.test is not None)
+    tested = result.test is not None
+    return performance_sentence(people[0].performance, unseen=tested, sites=result.unseen_sites if tested else ())

@@ -49,11 +49,16 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of a forest plot. ``main`` fills its marker; an estimate that is NaN is written, not drawn."""
+    """One line of a forest plot.
+
+    ``main`` fills its marker. An estimate that is NaN is written, not drawn; without one, the label is the heading of
+    the group below it. ``place`` is the group's colour and marker.
+    """
 
     label: str
-    estimate: Estimate
+    estimate: Estimate | None
     main: bool = False
+    place: int = 0
 
 
 def roc(parts: Sequence[Part], *, ax: Axes) -> Axes:
@@ -165,31 +170,40 @@ def forest(
     ceiling: float = math.inf,
 ) -> Axes:
     """One line for each row, first on top: the estimate, its 95 % interval, and both in words at the right."""
-    for place, row in enumerate(rows):
-        words = with_interval(row.estimate, writer)
-        ax.text(1.02, place, words, transform=ax.get_yaxis_transform(), va="center", color=INK)
-        if not math.isfinite(row.estimate.value):
-            continue
-        ax.plot([row.estimate.low, row.estimate.high], [place, place], color=COLOURS[0], lw=1.5, solid_capstyle="butt")
-        ax.plot(
-            [row.estimate.value],
-            [place],
-            marker="D" if row.main else "s",
-            ms=7 if row.main else 5.5,
-            mfc=COLOURS[0] if row.main else PAPER,
-            mec=COLOURS[0],
-            mew=1.3,
-        )
+    drawn = [(at, row, row.estimate) for at, row in enumerate(rows) if row.estimate is not None]
+    for at, row, estimate in drawn:
+        words = with_interval(estimate, writer)
+        ax.text(1.02, at, words, transform=ax.get_yaxis_transform(), va="center", color=INK)
+        if math.isfinite(estimate.value):
+            _mark(ax, at, row, estimate)
     ax.axvline(reference, color=FAINT, lw=0.9, ls=(0, (1, 2)), zorder=0)
-    known = [v for row in rows for v in (row.estimate.low, row.estimate.high) if math.isfinite(v)] or [reference]
+    said = [value for _, _, e in drawn for value in (e.value, e.low, e.high)]
+    known = [value for value in said if math.isfinite(value)] or [reference]
     low, high = min([*known, reference]), max([*known, reference])
     margin = 0.06 * (high - low or 1)
     ax.set(xlim=(low - margin, min(high + margin, ceiling)), ylim=(len(rows) - 0.4, -0.6), xlabel=xlabel)
     ax.set_yticks(range(len(rows)), [row.label for row in rows])
+    for row, label in zip(rows, ax.get_yticklabels(), strict=True):
+        label.set_fontweight("bold" if row.estimate is None else "normal")
     ax.xaxis.set_major_formatter(lambda value, _: writer(value) if abs(value) > 1e-12 else "0")
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
     return ax
+
+
+def _mark(ax: Axes, at: int, row: Row, estimate: Estimate) -> None:
+    """One estimate with its interval; the marker of a main row is filled, that of the second group round."""
+    colour = COLOURS[row.place]
+    ax.plot([estimate.low, estimate.high], [at, at], color=colour, lw=1.5, solid_capstyle="butt")
+    ax.plot(
+        [estimate.value],
+        [at],
+        marker="D" if row.main else "so"[row.place],
+        ms=7 if row.main else 5.5,
+        mfc=colour if row.main else PAPER,
+        mec=colour,
+        mew=1.3,
+    )
 
 
 def _curve(ax: Axes, rows: Sequence[Sequence[float]], place: int, label: str) -> None:

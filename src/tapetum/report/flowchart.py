@@ -17,6 +17,7 @@ from tapetum.report.wording import count
 __all__ = ["describe_flow", "flowchart", "is_split"]
 
 WIDTH, BOX, SIDE, GAP, LINE = 760, 330, 300, 34, 19
+MOST_SITES = 20  # named in a box
 LETTERS = 34  # of a bold 14 px sans serif that fit into a box, however wide the viewer's font is
 
 
@@ -49,7 +50,8 @@ def describe_flow(steps: Sequence[FlowStep]) -> str:
     sentences = []
     for step in steps:
         lost = "".join(f"; dropped: {why}, {count(n)}" for why, n in step.dropped.items())
-        sentences.append(f"{step.label}: {', '.join(_numbers(step))}{lost}.")
+        where = f"; {_sites(step).lower()[:4]}{_sites(step)[4:]}" if step.sites else ""
+        sentences.append(f"{step.label}: {', '.join(_numbers(step))}{where}{lost}.")
     return "Cohort flow. " + " ".join(sentences)
 
 
@@ -58,12 +60,26 @@ def _numbers(step: FlowStep) -> list[str]:
     return [*numbers, f"{count(step.events)} with the outcome"] if step.events is not None else numbers
 
 
+def _sites(step: FlowStep) -> str:
+    """Where the people of a set come from; of many sites the first, and how many more there are."""
+    named, more = step.sites[:MOST_SITES], len(step.sites) - MOST_SITES
+    if not named:
+        return ""
+    return f"{'Site' if len(step.sites) == 1 else 'Sites'}: {', '.join(named)}" + (f" and {more} more" * (more > 0))
+
+
 def _many(number: int, noun: str) -> str:
     return f"{count(number)} {noun}{'' if number == 1 else 's'}"
 
 
 def _words(step: FlowStep) -> list[str]:
-    return [*textwrap.wrap(step.label, LETTERS), ", ".join(_numbers(step)[:2]), *_numbers(step)[2:]]
+    numbers = _numbers(step)
+    return [
+        *textwrap.wrap(step.label, LETTERS),
+        ", ".join(numbers[:2]),
+        *numbers[2:],
+        *textwrap.wrap(_sites(step), LETTERS),
+    ]
 
 
 def _arrow_down(drawn: list[str], x: int, y: int, step: FlowStep) -> int:

@@ -11,11 +11,12 @@ import polars as pl
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from tapetum.learn.plan import LEAST_OF_EACH
 from tapetum.learn.result import StudyResult
 from tapetum.report import wording
 from tapetum.report.card import card, headline, table
 from tapetum.report.montage import MontageTile, data_uri, grouped
-from tapetum.report.plates import NAMES, Plate, chosen_performance, main_part, parts, plates
+from tapetum.report.plates import NAMES, Plate, chosen_performance, main_part, parts, plates, site_groups
 from tapetum.report.tables import BAR, confusion, intake_rows, prediction_rows, quality_rows
 from tapetum.report.tripod import answers
 
@@ -58,7 +59,14 @@ ENVIRONMENT.filters |= {
     "data_uri": data_uri,
     "pretty": lambda tree: json.dumps(tree, indent=2, ensure_ascii=False, default=str),
 }
-ENVIRONMENT.globals |= {"metric": wording.metric, "METRICS": wording.METRICS, "BAR": BAR, "SECTIONS": SECTIONS}
+ENVIRONMENT.globals |= {
+    "metric": wording.metric,
+    "hospitals": wording.hospitals,
+    "METRICS": wording.METRICS,
+    "BAR": BAR,
+    "LEAST": LEAST_OF_EACH,
+    "SECTIONS": SECTIONS,
+}
 
 
 def render(
@@ -126,7 +134,6 @@ def _page(
     title: str,
 ) -> str:
     people = parts(result)
-    chosen = next((item for item in result.candidates if item.name == result.chosen), None)
     told = table(result.study, "study")
     name = title or str(told.get("name") or "Study")
     threshold = people[0].performance.threshold if people else None
@@ -143,8 +150,9 @@ def _page(
         "main": people[0] if people else None,
         "threshold": threshold,
         "missing_candidates": _missing_candidates(result),
-        "by_site": chosen.by_site if chosen else {},
-        "sites_without": _sites_without(result, chosen.by_site if chosen else {}),
+        "site_groups": site_groups(result),
+        "unseen_sites": result.unseen_sites if result.test else [],
+        "sites_without": _sites_without(result),
         "confusion": confusion(result),
         "quality": quality_rows(quality) if quality is not None else [],
         "quality_height": quality.height if quality is not None else 0,
@@ -188,9 +196,12 @@ def _missing_candidates(result: StudyResult) -> list[str]:
     return [str(name) for name in asked if name not in {item.name for item in result.candidates}]
 
 
-def _sites_without(result: StudyResult, by_site: Mapping[str, object]) -> list[str]:
-    """Sites of the development set that have predictions and no figures."""
-    return sorted({row.site for row in result.predictions if row.site and row.part == "cv"} - set(by_site))
+def _sites_without(result: StudyResult) -> dict[str, list[str]]:
+    """By set: sites that have predictions and no figures."""
+    with_figures = {group.part: set(group.by_site) for group in site_groups(result)}
+    labels = {"test": "test set", "cv": "development set"}
+    found = {label: sorted(set(result.sites_of(p)) - with_figures.get(p, set())) for p, label in labels.items()}
+    return {label: names for label, names in found.items() if names}
 
 
 def _predictions_table(result: StudyResult) -> pl.DataFrame:

@@ -17,7 +17,7 @@ from tapetum.report import drawing, figures, flowchart
 from tapetum.report.figures import Part, Row
 from tapetum.report.wording import fraction, metric, percent, small
 
-__all__ = ["NAMES", "Plate", "chosen_performance", "main_part", "parts", "plates"]
+__all__ = ["NAMES", "Plate", "SiteGroup", "chosen_performance", "main_part", "parts", "plates", "site_groups"]
 
 NAMES = ("flow", "candidates", "roc", "pr", "calibration", "decision", "sites", "features")
 """The figures that a report can have."""
@@ -40,6 +40,16 @@ class Plate:
     def inline(self) -> str:
         """The figure as an element of the page."""
         return drawing.inline(self.svg, name=self.name, alt=self.alt)
+
+
+@dataclass(frozen=True, slots=True)
+class SiteGroup:
+    """The sites of one set (``part`` as in `Prediction`), and the performance on all of it."""
+
+    label: str
+    part: str
+    by_site: Mapping[str, Performance]
+    whole: Performance | None
 
 
 def chosen_performance(result: StudyResult) -> Performance | None:
@@ -150,16 +160,29 @@ def _candidates(result: StudyResult) -> Plate | None:
     return _forest("candidates", "ROC-AUC of the candidates in nested cross-validation", rows)
 
 
-def _sites(result: StudyResult) -> Plate | None:
-    by_site: Mapping[str, Performance] = next((i.by_site for i in result.candidates if i.name == result.chosen), {})
-    rows = [
-        Row(f"{site}  ({performance.events}/{performance.n})", performance.metrics["roc_auc"])
-        for site, performance in by_site.items()
-        if "roc_auc" in performance.metrics
+def site_groups(result: StudyResult) -> list[SiteGroup]:
+    """The figures at each site, first those of the test set, then those of the development set; empty without any."""
+    developed = next((item.by_site for item in result.candidates if item.name == result.chosen), {})
+    groups = [
+        SiteGroup("Test set", "test", result.test_by_site, result.test),
+        SiteGroup("Development set, in cross-validation", "cv", developed, chosen_performance(result)),
     ]
-    everybody = chosen_performance(result)
-    if rows and everybody is not None and "roc_auc" in everybody.metrics:
-        rows.append(Row(f"All  ({everybody.events}/{everybody.n})", everybody.metrics["roc_auc"], main=True))
+    return [group for group in groups if group.by_site]
+
+
+def _sites(result: StudyResult) -> Plate | None:
+    rows: list[Row] = []
+    for group in site_groups(result):
+        place = 0 if group.part == main_part(result) else 1
+        each = [
+            Row(f"{site}  ({performance.events}/{performance.n})", performance.metrics["roc_auc"], place=place)
+            for site, performance in group.by_site.items()
+            if "roc_auc" in performance.metrics
+        ]
+        whole = group.whole
+        if each and whole is not None and "roc_auc" in whole.metrics:
+            each.append(Row(f"All  ({whole.events}/{whole.n})", whole.metrics["roc_auc"], main=True, place=place))
+        rows += [Row(group.label, None), *each] if each else []
     return _forest("sites", "ROC-AUC at each site (events/units)", rows)
 
 
@@ -185,14 +208,16 @@ def _forest(name: str, title: str, rows: Sequence[Row]) -> Plate | None:
         return None
     figure = Figure(figsize=(WHOLE, 0.75 + 0.31 * len(rows)))
     figures.forest(rows, reference=0.5, xlabel="ROC-AUC", ax=figure.subplots(), ceiling=1.01)
-    numbers = pl.DataFrame(
-        [(row.label, row.estimate.value, row.estimate.low, row.estimate.high) for row in rows],
-        schema=["name", "roc_auc", "low", "high"],
-        orient="row",
-    )
+    drawn, group = [], ""
+    for row in rows:
+        if row.estimate is None:
+            group = row.label
+        else:
+            drawn.append((group, row.label, row.estimate.value, row.estimate.low, row.estimate.high))
+    numbers = pl.DataFrame(drawn, schema=["group", "name", "roc_auc", "low", "high"], orient="row")
     words = "; ".join(
-        f"{row.label} {fraction(row.estimate.value) if math.isfinite(row.estimate.value) else 'not estimable'}"
-        for row in rows
+        f"{f'{group}, ' if group else ''}{label} {fraction(value) if math.isfinite(value) else 'not estimable'}"
+        for group, label, value, _, _ in drawn
     )
     return _plate(name, f"{title}: {words}.", figure, numbers)
 

@@ -6,7 +6,7 @@ In: floats and `Estimate`.  Out: short strings.  Start reading at `with_interval
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from tapetum.learn.result import Estimate, Performance
 
@@ -16,6 +16,7 @@ __all__ = [
     "Writer",
     "count",
     "fraction",
+    "hospitals",
     "metric",
     "percent",
     "performance_sentence",
@@ -127,13 +128,26 @@ def metric(performance: Performance, name: str) -> str:
     return with_interval(performance.metrics.get(name), METRICS[name][1])
 
 
-def performance_sentence(performance: Performance, *, unseen: bool) -> str:
+def hospitals(sites: Sequence[str]) -> str:
+    """Sites in a sentence, the first five by name.
+
+    >>> hospitals(["East"]), hospitals(["East", "West"])
+    ('a hospital (East)', '2 hospitals (East, West)')
+    """
+    if len(sites) == 1:
+        return f"a hospital ({sites[0]})"
+    named = ", ".join(sites[:5]) + (f" and {len(sites) - 5} more" if len(sites) > 5 else "")
+    return f"{len(sites)} hospitals ({named})"
+
+
+def performance_sentence(performance: Performance, *, unseen: bool, sites: Sequence[str] = ()) -> str:
     """The main result in one plain sentence.
 
     ``unseen`` says whether the people were kept out of development altogether (the test set) or predicted in turn
-    (cross-validation).
+    (cross-validation); ``sites`` names their hospitals when those were kept out altogether, too.
     """
     people = f"{count(performance.patients)} patient{'' if performance.patients == 1 else 's'}"
+    people += f" of {hospitals(sites)}" if sites else ""
     where = (
         f"On {people} that the model had never seen"
         if unseen
