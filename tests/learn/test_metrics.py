@@ -13,6 +13,7 @@ from tapetum.learn.metrics import (
     point_metrics,
     roc_auc,
 )
+from tapetum.learn.result import Estimate
 
 
 def _people(n: int = 400, seed: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -161,6 +162,70 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
         e = performance(outcome, p, patient, threshold=0.5, resamples=200).metrics["roc_auc"]
         hits += e.low <= truth <= e.high
     assert hits >= 34  # 38 of 40 are expected; below 34 has a probability of 1 %
+
+
+def test_no_error_among_ten_patients_is_no_certainty() -> None:
+    outcome, patient = np.repeat([0, 1], 10), np.arange(20).astype(str)
+    found = performance(outcome, np.where(outcome == 1, 0.9, 0.1), patient, threshold=0.5, resamples=100).metrics
+    # Clopper & Pearson 1934: 10 of 10 is .6915 to 1 (.025 to the power of 1/10).
+    for name in ("sensitivity", "specificity", "ppv", "npv", "roc_auc"):
+        assert found[name] == Estimate(1.0, pytest.approx(0.6915, abs=1e-4), 1.0), name
+    turned = performance(outcome, np.where(outcome == 1, 0.1, 0.9), patient, threshold=0.5, resamples=100).metrics
+    for name in ("sensitivity", "specificity", "ppv", "npv", "roc_auc"):
+        assert turned[name] == Estimate(0.0, 0.0, pytest.approx(0.3085, abs=1e-4)), name
+    assert not any(e.low == e.high for e in (*found.values(), *turned.values()))
+
+
+def test_three_images_of_each_patient_make_no_exact_interval_narrower() -> None:
+    outcome, patient = np.repeat([0, 1], 30), np.repeat(np.arange(20), 3).astype(str)
+    found = performance(outcome, np.where(outcome == 1, 0.9, 0.1), patient, threshold=0.5, resamples=100).metrics
+    assert found["sensitivity"].low == found["roc_auc"].low == pytest.approx(0.6915, abs=1e-4)
+
+
+def test_two_eyes_of_ten_patients_are_at_most_five_independent_pairs() -> None:
+    outcome, patient = np.tile([0, 1], 10), np.repeat(np.arange(10), 2).astype(str)
+    found = performance(outcome, np.where(outcome == 1, 0.9, 0.1), patient, threshold=0.5, resamples=100).metrics
+    assert found["roc_auc"].low == pytest.approx(0.025 ** (1 / 5))
+
+
+@pytest.mark.parametrize(("events", "others"), [(5, 60), (12, 12)])
+def test_a_perfect_auc_has_an_interval_that_covers_the_truth_in_the_worst_case(events: int, others: int) -> None:
+    # The worst case for the bound: a few events, too few to be seen, lie below everybody else (AUC = 1 - their share).
+    low = (
+        performance(
+            np.repeat([1, 0], [events, others]),
+            np.repeat([0.9, 0.1], [events, others]),
+            np.arange(events + others).astype(str),
+            threshold=0.5,
+            resamples=100,
+        )
+        .metrics["roc_auc"]
+        .low
+    )
+    draw = np.random.default_rng(1)
+    unseen = (draw.random((20_000, min(events, others))) < 1 - low).sum(axis=1) == 0
+    assert unseen.mean() == pytest.approx(0.025, abs=0.004)
+
+
+def test_separated_data_have_no_calibration_slope_and_no_intercept() -> None:
+    outcome, patient = np.repeat([0, 1], 10), np.arange(20).astype(str)
+    # In order, in reverse, and with both outcomes at the probability of the cut.
+    for p in (np.linspace(0.01, 0.99, 20), np.linspace(0.99, 0.01, 20), np.repeat([0.2, 0.5, 0.8], [5, 8, 7])):
+        found = performance(outcome, p, patient, threshold=0.5)
+        for name in ("calibration_slope", "calibration_intercept"):
+            assert np.isnan([found.metrics[name].value, found.metrics[name].low, found.metrics[name].high]).all()
+
+
+def test_a_slope_that_many_resamples_do_not_have_has_no_interval() -> None:
+    # One disorder among twenty: a third of the resamples leave it out and are separated.
+    outcome, p = np.repeat([0, 1], 10), np.linspace(0.05, 0.95, 20)
+    outcome[[9, 10]] = outcome[[10, 9]]
+    slope = performance(outcome, p, np.arange(20).astype(str), threshold=0.5, resamples=200).metrics[
+        "calibration_slope"
+    ]
+    assert np.isfinite(slope.value)
+    assert np.isnan(slope.low)
+    assert np.isnan(slope.high)
 
 
 def test_the_same_seed_gives_the_same_interval() -> None:

@@ -6,11 +6,13 @@ Every figure is computed for all bootstrap resamples at once: a resample of pati
 Sources: ROC-AUC as the Mann-Whitney statistic with ties (Hanley & McNeil 1982); PR-AUC as average precision;
 calibration slope and calibration-in-the-large (Cox 1958, Biometrika 45:562; Van Calster et al. 2019, BMC Med 17:230);
 net benefit (Vickers & Elkin 2006, Med Decis Making 26:565).
+A bootstrap of figures without a single error would call them certain; `_exactly` says what is put in its place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +43,10 @@ def performance(
 ) -> Performance:
     """All figures with 95 % intervals from resampling patients (percentile bootstrap).
 
+    A proportion of 0 or 1, or a ROC-AUC of 0 or 1, has an exact interval instead (`_exactly`); any other figure that is
+    the same in every resample has none. Calibration slope and intercept of separated data do not exist, and have no
+    interval when more than 2.5 % of the resamples are separated.
+
     Parameters
     ----------
     outcome, probability, patient : (n,) each, one row per unit: repeated predictions of a unit are averaged before.
@@ -54,7 +60,13 @@ def performance(
     values = point_metrics(outcome, probability, np.ones((1, len(outcome))), threshold)
     weights = _patient_weights(patient, resamples, seed)
     drawn = point_metrics(outcome, probability, weights, threshold)
-    metrics = {name: _estimate(float(value[0]), drawn[name]) for name, value in values.items()}
+    exact = _exactly(outcome, probability, patient, threshold)
+    metrics = {
+        name: exact[name](float(value[0]))
+        if name in exact and value[0] in (0.0, 1.0)
+        else _estimate(float(value[0]), drawn[name], separable=name.startswith("calibration"))
+        for name, value in values.items()
+    }
     both = 0 < outcome.sum() < len(outcome)
     return Performance(
         n=len(outcome),
@@ -147,12 +159,8 @@ def calibration_curve(
     order = np.argsort(probability, kind="stable")
     rows = []
     for part in np.array_split(order, count):
-        units = np.unique(patient[part], return_counts=True)[1]
-        effective, observed = len(part) ** 2 / float((units**2).sum()), float(outcome[part].mean())
-        k = effective * observed
-        low = float(beta.ppf(0.025, k, effective - k + 1)) if observed > 0 else 0.0
-        high = float(beta.ppf(0.975, k + 1, effective - k)) if observed < 1 else 1.0
-        rows.append([float(probability[part].mean()), observed, low, high, float(len(part))])
+        share = _clopper_pearson(float(outcome[part].mean()), _effective(patient[part]))
+        rows.append([float(probability[part].mean()), share.value, share.low, share.high, float(len(part))])
     return rows
 
 
@@ -180,10 +188,50 @@ def _patient_weights(patient: NDArray[np.str_], resamples: int, seed: int) -> Fl
     return draws[:, position].astype(np.float64)
 
 
-def _estimate(value: float, drawn: Floats) -> Estimate:
-    drawn = drawn[np.isfinite(drawn)]
-    low, high = np.percentile(drawn, [2.5, 97.5]) if len(drawn) else (np.nan, np.nan)
+def _estimate(value: float, drawn: Floats, *, separable: bool) -> Estimate:
+    """The percentile interval; none for a figure that does not vary, or that too many resamples do not have."""
+    there = drawn[np.isfinite(drawn)]
+    # A separated resample has an infinite slope: leaving it out would shorten the interval at its upper end.
+    lost = separable and len(there) < 0.975 * len(drawn)
+    if not np.isfinite(value) or not len(there) or lost or np.ptp(there) == 0:
+        return Estimate(value, np.nan, np.nan)
+    low, high = np.percentile(there, [2.5, 97.5])
     return Estimate(value, float(low), float(high))
+
+
+def _exactly(
+    outcome: Ints, probability: Floats, patient: NDArray[np.str_], threshold: float
+) -> dict[str, Callable[[float], Estimate]]:
+    """For each metric that can be without an error: its interval at 0 or 1, of which a bootstrap knows nothing.
+
+    Proportions: Clopper & Pearson (1934) at the effective number of units, as in `calibration_curve`. A score interval
+    would be shorter; this one never covers too seldom (Brown, Cai & DasGupta 2001, Stat Sci 16:101).
+
+    ROC-AUC: the same at m = the smaller of the effective numbers with and without the outcome. Among m disjoint pairs
+    of patients, one of either outcome, each is in order with probability AUC, independently; data without a disorder
+    have none among these, so AUC^m >= 2.5 % in its interval: the rule of three (Hanley & Lippman-Hand 1983,
+    JAMA 249:1743). m is sharp: no larger one holds for every model (Birnbaum & Klose 1957, Ann Math Stat 28:933).
+    """
+    event, called = outcome == 1, probability >= threshold
+    either = [_effective(patient[who]) for who in (event, ~event)]
+    # A patient with both outcomes cannot be in two independent pairs.
+    pairs = min(*either, len(np.unique(patient)) / 2)
+    sizes = {"roc_auc": pairs, "sensitivity": either[0], "specificity": either[1]}
+    sizes |= {"ppv": _effective(patient[called]), "npv": _effective(patient[~called])}
+    return {name: partial(_clopper_pearson, size=size) for name, size in sizes.items()}
+
+
+def _effective(patient: NDArray[np.str_]) -> float:
+    """How many independent units these are: n squared / sum of squared units per patient (Kish 1965)."""
+    units = np.unique(patient, return_counts=True)[1]
+    return len(patient) ** 2 / float((units**2).sum()) if len(patient) else 0.0
+
+
+def _clopper_pearson(share: float, size: float) -> Estimate:
+    k = size * share
+    low = float(beta.ppf(0.025, k, size - k + 1)) if share > 0 else 0.0
+    high = float(beta.ppf(0.975, k + 1, size - k)) if share < 1 else 1.0
+    return Estimate(share, low, high)
 
 
 def _areas(outcome: Ints, probability: Floats, weights: Floats) -> tuple[Floats, Floats]:
@@ -205,7 +253,7 @@ def _areas(outcome: Ints, probability: Floats, weights: Floats) -> tuple[Floats,
 def _calibration(outcome: Ints, probability: Floats, weights: Floats) -> tuple[Floats, Floats]:
     """Slope of logit(p) in a logistic recalibration, and the intercept when the slope is fixed at 1 (an offset)."""
     z = logit(np.clip(probability, NEVER_CERTAIN, 1 - NEVER_CERTAIN))
-    possible = (weights @ outcome > 0) & (weights @ (1 - outcome) > 0)
+    possible = (weights @ outcome > 0) & (weights @ (1 - outcome) > 0) & ~_separated(outcome, z, weights)
     # As many events as expected: the sum of the probabilities grows with the offset, so halving always finds it.
     low, high = np.full(len(weights), -30.0), np.full(len(weights), 30.0)
     for _ in range(45):
@@ -213,6 +261,21 @@ def _calibration(outcome: Ints, probability: Floats, weights: Floats) -> tuple[F
         too_few = (weights * (outcome - expit(middle[:, None] + z))).sum(axis=1) > 0
         low, high = np.where(too_few, middle, low), np.where(too_few, high, middle)
     return np.where(possible, _slope(outcome, z, weights), np.nan), np.where(possible, (low + high) / 2, np.nan)
+
+
+def _separated(outcome: Ints, z: Floats, weights: Floats) -> NDArray[np.bool_]:
+    """Per row of weights: some cut has all events on one side and all others on the other, so that no slope fits best.
+
+    A tie at the cut changes nothing (Albert & Anderson 1984, Biometrika 71:1: complete and quasi-complete separation).
+    """
+    there, event = weights > 0, outcome == 1
+
+    def reach(who: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+        inside = there & who
+        return np.where(inside, z, np.inf).min(axis=1), np.where(inside, z, -np.inf).max(axis=1)
+
+    (low_event, high_event), (low_other, high_other) = reach(event), reach(~event)
+    return (low_event >= high_other) | (low_other >= high_event)
 
 
 def _slope(outcome: Ints, z: Floats, weights: Floats) -> Floats:
@@ -237,9 +300,7 @@ def _slope(outcome: Ints, z: Floats, weights: Floats) -> Floats:
         a, b, likelihood = a + step[0], b + step[1], better
         if np.nanmax(np.abs(step), initial=0.0) < 1e-8:
             break
-    # Perfect separation has no finite slope: what has grown this steep is not a figure.
-    slope = b / z.std()
-    return np.where(np.abs(slope) < 50, slope, np.nan)
+    return np.asarray(b / z.std())
 
 
 def _log_likelihood(outcome: Ints, u: Floats, weights: Floats, a: Floats, b: Floats) -> Floats:
