@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import tempfile
 from collections.abc import Iterator
+from itertools import chain
 from typing import BinaryIO, cast
 
 from pydicom import config
@@ -18,7 +19,7 @@ from tapetum.acquire.policy import Policy
 from tapetum.acquire.walk import SPOOL_BYTES
 from tapetum.errors import RejectedInput
 from tapetum.formats import dicom
-from tapetum.formats.elements import Header
+from tapetum.formats.elements import Header, joined, tag_of
 from tapetum.model import Instance
 from tapetum.model.records import Role
 from tapetum.ports import BlobStore, Catalogue
@@ -44,6 +45,8 @@ KEPT_ATTRIBUTES = (
     "AcquisitionNumber", "AcquisitionDate", "AcquisitionTime", "AcquisitionDateTime", "ContentDate", "ContentTime",
     "CompletionFlag", "VerificationFlag", "ContentLabel", "ContentDescription",
 )  # fmt: skip
+CODES = ("latin-1", "utf-8")  # in which people write comments into pictures
+KEPT_TAGS = {tag_of(keyword): keyword for keyword in KEPT_ATTRIBUTES}
 # Of the item of Request Attributes Sequence (0040,0275).
 KEPT_OF_THE_REQUEST = ("RequestedProcedureID", "ScheduledProcedureStepID", "RequestedProcedureDescription")
 
@@ -63,12 +66,12 @@ class DicomIntake:
         """
         if size_bytes <= SPOOL_BYTES:  # small enough to be read from its place once
             file.seek(0)
-            file = io.BytesIO(file.read())
+            file = dicom.Held(file.read())
         return self._deidentified(file) if self._policy.deidentify else (self._as_it_came(file), True)
 
     def _deidentified(self, file: BinaryIO) -> tuple[Instance, bool]:
         file.seek(0)
-        digest = self._names.digest(chunks(file))
+        digest = self._names.digest([file.data] if isinstance(file, dicom.Held) else chunks(file))
         found = dicom.read(file)
         institution = found.header.text("InstitutionName")
         site = self._policy.site or (self._names.site(institution) if institution else "")
@@ -89,7 +92,7 @@ class DicomIntake:
         if not found.has_pixels and _is_image(found.header):
             raise RejectedInput("missing-pixel-data", sop_class=_name_of(found.header))
         file.seek(0)
-        blob = self._blobs.put(file.getvalue() if isinstance(file, io.BytesIO) else file)
+        blob = self._blobs.put(file.data if isinstance(file, dicom.Held) else file)
         size = file.seek(0, io.SEEK_END)
         attributes = _attributes(found.header, found.transfer_syntax)
         attributes["pixel_digest"] = found.pixel_digest() if found.has_pixels else blob
@@ -99,8 +102,12 @@ class DicomIntake:
     def _refuse_what_shows_names(self, found: dicom.DicomObject) -> None:
         if may_show_identity(found.header) and not self._policy.allow_burned_in:
             raise RejectedInput("burned-in-text")
+        words = found.words()
+        first = next(words, None)
+        if first is None:
+            return
         own = identifiers(found.header)
-        if any(mentions(words.decode(code, "ignore"), own) for words in found.words() for code in ("latin-1", "utf-8")):
+        if any(mentions(some.decode(code, "ignore"), own) for some in chain([first], words) for code in CODES):
             raise RejectedInput("identifier-survived", "a comment in the compressed pixels names the patient")
 
     def _put(self, header: Header, found: dicom.DicomObject) -> tuple[str, int]:
@@ -165,9 +172,10 @@ def _refuse_what_is_no_image(found: dicom.DicomObject) -> None:
 def _attributes(header: Header, syntax: UID) -> dict[str, str]:
     """The facts that later stages, people and peers ask for, by DICOM keyword."""
     found: dict[str, str] = {}
-    for keyword in KEPT_ATTRIBUTES:
-        value = header.text(keyword)
-        if value:
+    encodings = header.encodings
+    for tag, element in header.items():
+        keyword = KEPT_TAGS.get(tag)
+        if keyword is not None and (value := joined(element, encodings)):
             found[keyword] = value
     found.setdefault("Modality", "OT")
     found["TransferSyntaxUID"] = str(syntax)

@@ -24,7 +24,7 @@ from tapetum.formats.codec_words import words_in
 from tapetum.formats.elements import UNDEFINED, Header, text_element
 from tapetum.formats.header import PIXEL_TAGS, Odd, walk
 
-__all__ = ["IMPLEMENTATION_CLASS_UID", "DicomObject", "head_of", "read", "write"]
+__all__ = ["IMPLEMENTATION_CLASS_UID", "DicomObject", "Held", "head_of", "read", "write"]
 
 IMPLEMENTATION_CLASS_UID = "2.25.163120774012803741836414523456402391170"
 CHUNK = 1 << 20
@@ -44,6 +44,14 @@ CODEC_MAGIC = {
     "1.2.840.10008.1.2.4.9": JPEG_2000,
     "1.2.840.10008.1.2.4.20": JPEG_2000,
 }
+
+
+class Held(io.BytesIO):
+    """A small file in memory, never written to, whose bytes are looked at without being copied."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.data = data
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +82,11 @@ class DicomObject:
         """Explicit VR Little Endian for what is not compressed."""
         return self.transfer_syntax if self.transfer_syntax.is_encapsulated else ExplicitVRLittleEndian
 
-    def pixel_bytes(self) -> Iterator[bytes]:
-        """The value of the pixel element in little endian, in chunks of at most 1 MiB."""
+    def pixel_bytes(self) -> Iterator[bytes | memoryview]:
+        """The value of the pixel element in little endian, in chunks of at most 1 MiB (whole where it is held)."""
+        if isinstance(self.file, Held):
+            yield foreign.turned(memoryview(self.file.data)[self.start : self.stop], self.word_bytes)
+            return
         self.file.seek(self.start)
         left = self.stop - self.start
         while left > 0:

@@ -18,8 +18,8 @@ from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.datadict import dictionary_keyword, tag_for_keyword
 
 __all__ = [
-    "NUMBER_BYTES", "TEXT_VRS", "UNDEFINED", "Element", "Header", "Key", "Value", "decoded", "keyword_of", "tag_of",
-    "text_element",
+    "NUMBER_BYTES", "TEXT_VRS", "UNDEFINED", "Element", "Header", "Key", "Value", "decoded", "joined", "keyword_of",
+    "tag_of", "text_element",
 ]  # fmt: skip
 
 Value: TypeAlias = Union[str, int, float, bytes]  # noqa: UP007 - an alias at run time
@@ -109,7 +109,8 @@ class Header(dict[int, Element]):
 
     def text(self, key: Key) -> str:
         """All values as one text with a backslash between them, outer spaces removed; empty when absent."""
-        return "\\".join(self.texts(key)).strip()
+        element = self.get(tag_of(key))
+        return "" if element is None else joined(element, self.encodings)
 
     def numbers(self, key: Key) -> tuple[float, ...]:
         """Each value as a number, empty ones left out.
@@ -130,13 +131,14 @@ class Header(dict[int, Element]):
         found = self.numbers(key)
         return int(found[0]) if found else default
 
-    def walk(self) -> Iterator[tuple[Header, int, Element]]:
-        """Every element at every depth, with the data set it lies in; sequences before their items."""
-        for tag, element in self.items():
-            yield self, tag, element
-            if isinstance(element[1], tuple):
-                for item in element[1]:
-                    yield from item.walk()
+    def data_sets(self) -> Iterator[Header]:
+        """This data set and, at every depth, the items of its sequences."""
+        yield self
+        for vr, value in self.values():
+            if vr == "SQ":
+                for item in value:
+                    if isinstance(item, Header):
+                        yield from item.data_sets()
 
     def encoded(self) -> bytes:
         """The data set in Explicit VR Little Endian: sorted, even lengths, sequences and items of defined length."""
@@ -171,6 +173,14 @@ def decoded(element: Element, encodings: tuple[str, ...]) -> tuple[Value, ...]:
         halves = struct.unpack(f"<{len(raw) // 2}H", raw)
         return tuple([group << 16 | element for group, element in zip(halves[::2], halves[1::2], strict=True)])
     return (raw,)
+
+
+def joined(element: Element, encodings: tuple[str, ...]) -> str:
+    """The values of one element as one text: see `Header.text`."""
+    vr, raw = element
+    if vr in TEXT_VRS and b"\\" not in raw and isinstance(raw, bytes):  # one value: most elements are so
+        return (_text(raw, encodings) if vr in CHARSET_VRS else raw.decode("latin-1")).strip(PADDING)
+    return "\\".join([str(value) for value in decoded(element, encodings) if not isinstance(value, bytes)]).strip()
 
 
 def text_element(vr: str, text: str) -> Element:

@@ -103,7 +103,7 @@ def to_pydicom(header: Header) -> Dataset:
     return pydicom.dcmread(io.BytesIO(bytes(128) + b"DICM" + PLAIN_META + header.encoded()))
 
 
-def turned(data: bytes, size: int) -> bytes:
+def turned(data: bytes | memoryview, size: int) -> bytes | memoryview:
     """Words of some bytes each with the order of their bytes reversed; a rest of less than a word stays."""
     if size == 1:
         return data
@@ -118,9 +118,10 @@ def word_bytes(vr: str, header: Header) -> int:
 
 def _turn(header: Header) -> None:
     """Turn the words around that pydicom leaves in big endian."""
-    for parent, tag, (vr, value) in list(header.walk()):
-        if isinstance(value, bytes) and vr in WORD_BYTES:
-            parent[tag] = vr, turned(value, WORD_BYTES[vr])
+    for data_set in header.data_sets():
+        for tag, (vr, value) in data_set.items():
+            if isinstance(value, bytes) and vr in WORD_BYTES:
+                data_set[tag] = vr, bytes(turned(value, WORD_BYTES[vr]))
 
 
 def _parse(file: BinaryIO) -> tuple[Dataset, BinaryIO]:

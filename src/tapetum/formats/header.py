@@ -190,7 +190,7 @@ class _Walk:
         group, element, size = IMPLICIT_HEAD.unpack_from(self._data, at)
         return group << 16 | element, size
 
-    def _explicit_head(self, at: int, _header: Header) -> tuple[int, str, int, int]:
+    def _explicit_head(self, at: int, header: Header) -> tuple[int, str, int, int]:
         """Tag, value representation, length and where the value begins."""
         group, element, code, length = HEAD.unpack_from(self._data, at)
         tag = group << 16 | element
@@ -205,7 +205,7 @@ class _Walk:
         if at + 12 > self._end:
             raise Short
         (length,) = LENGTH.unpack_from(self._data, at + 8)
-        return tag, vr if vr != "UN" else _told_vr(tag, length), length, at + 12
+        return tag, vr if vr != "UN" else _told_vr(tag, length, header), length, at + 12
 
     def _implicit_head(self, at: int, header: Header) -> tuple[int, str, int, int]:
         """The same where the value representation stands in the dictionary (PS3.6) only."""
@@ -213,11 +213,7 @@ class _Walk:
         tag = group << 16 | element
         if tag in ITEM_ENDS:
             return tag, "", 0, at
-        if group & 1:
-            creator = header.raw(group << 16 | element >> 8) if element > PRIVATE_FROM else b""
-            vr = _private_vr(tag, creator) if creator else "LO" if FIRST_CREATOR <= element < PRIVATE_FROM else "UN"
-        else:
-            vr = _dictionary_vr(tag)
+        vr = _private_vr(tag, header) if group & 1 else _dictionary_vr(tag)
         if vr == SIGN_DECIDES:
             vr = "SS" if self._signed else "US"
         if length == UNDEFINED and vr == "UN":
@@ -248,18 +244,28 @@ def _dictionary_vr(tag: int) -> str:
     return vr if vr == SIGN_DECIDES else CHOICES.get(vr, vr)
 
 
-def _told_vr(tag: int, length: int) -> str:
+def _told_vr(tag: int, length: int, header: Header) -> str:
     """What an element that was once sent as unknown really is (PS3.5 6.2.2), if its length allows it."""
-    vr = "UN" if tag >> 16 & 1 else _dictionary_vr(tag)
+    vr = _private_vr(tag, header) if tag >> 16 & 1 else _dictionary_vr(tag)
     if vr == "SQ":
         raise Odd  # its items have no value representations
     return "UN" if vr == SIGN_DECIDES or length % NUMBER_BYTES.get(vr, 1) else vr
 
 
+def _private_vr(tag: int, header: Header) -> str:
+    """The value representation of a private element, by its creator (PS3.5 7.8.1); "UN" for what nobody knows."""
+    element = tag & 0xFFFF
+    if element < PRIVATE_FROM:
+        return "LO" if element >= FIRST_CREATOR else "UN"
+    creator = header.raw(tag & 0xFFFF0000 | element >> 8)
+    return _listed_vr(tag, creator) if creator else "UN"
+
+
 @lru_cache(maxsize=16384)
-def _private_vr(tag: int, creator: bytes) -> str:
-    """What pydicom's list of private elements says; "UN" for what it does not know."""
+def _listed_vr(tag: int, creator: bytes) -> str:
+    """What pydicom's list of private elements says."""
     try:
-        return CHOICES.get(vr := private_dictionary_VR(tag, creator.decode("latin-1").rstrip("\0 ")), vr)
+        vr = private_dictionary_VR(tag, creator.decode("latin-1").rstrip("\0 "))
     except KeyError:
         return "UN"
+    return CHOICES.get(vr, vr)

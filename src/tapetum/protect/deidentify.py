@@ -131,11 +131,15 @@ def deidentify(header: Header, names: Pseudonymiser) -> Header:
 
 def survivors(header: Header, own: frozenset[str]) -> list[str]:
     """Tags of elements in which one of the identifiers still stands: the independent second look."""
-    return [
-        f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
-        for holder, tag, element in header.walk()
-        if _exposes(tag, element, holder.encodings, own)
-    ]
+    left = []
+    for data_set in header.data_sets():
+        encodings = data_set.encodings
+        left += [
+            f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
+            for tag, element in data_set.items()
+            if _exposes(tag, element, encodings, own)
+        ]
+    return left
 
 
 @dataclass(frozen=True, slots=True, eq=False)

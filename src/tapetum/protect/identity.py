@@ -48,10 +48,12 @@ def identifiers(header: Header) -> frozenset[str]:
     they would be found in harmless places.
     """
     found: set[tuple[str, str]] = set()
-    for holder, tag, element in header.walk():
-        kind = "name" if element[0] == "PN" else KINDS.get(tag)
-        if kind is not None:
-            found.update((kind, text) for text in _texts(element, holder.encodings))
+    for data_set in header.data_sets():
+        encodings = data_set.encodings
+        for tag, element in data_set.items():
+            kind = "name" if element[0] == "PN" else KINDS.get(tag)
+            if kind is not None:
+                found.update([(kind, text) for text in _texts(element, encodings)])
     return _telling(frozenset(found))
 
 
