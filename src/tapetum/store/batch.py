@@ -10,9 +10,10 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Column, Connection, Insert, Table, bindparam, delete, insert, select, update
+from sqlalchemy import Column, Connection, Insert, Select, Table, Update, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tapetum.errors import REJECTIONS
@@ -29,8 +30,9 @@ from tapetum.store.rows import (
     spread,
     study_row,
 )
+from tapetum.store.schema import KEYS
 
-__all__ = ["MAX_VARIABLES", "portions", "write"]
+__all__ = ["MAX_VARIABLES", "portions", "rows_by", "write"]
 
 MAX_VARIABLES = 500
 """Of one statement: databases allow some thousand."""
@@ -40,6 +42,13 @@ LOCK_CLASS = 0x7A9E
 
 Study = tuple[str, str]
 ABOVE: tuple[Level, ...] = ("patient", "study", "series")
+COUNTERS: dict[Level, tuple[str, ...]] = {
+    "patient": ("studies",),
+    "study": ("series", "instances"),
+    "series": ("instances",),
+}
+SEARCHED = ("words", "scanner")
+QUARANTINED = tuple(column.name for column in schema.rejected.columns)
 
 
 def portions(values: Iterable[Any]) -> Iterator[list[Any]]:
@@ -109,38 +118,32 @@ class _Batch:
 
     def insert(self) -> None:
         """Write what is new, parents first and in the order of their keys, so that two writers never wait in a ring."""
-        words = self._terms([row["words"] for level in ABOVE for row in self._new[level]])
+        self._name_terms()
         for level in LEVELS:
-            rows, table = self._new[level], schema.metadata.tables[level]
-            if level != "instance":
-                for row in rows:
-                    row["words"] = words[row["words"]]
+            rows = self._new[level]
+            if level == "series" and rows:
+                self._name_studies(rows)
             if rows:
-                keys = [column.name for column in table.primary_key]
-                self._connection.execute(insert(table), sorted(rows, key=lambda row: [row[key] for key in keys]))
+                rows.sort(key=lambda row: [row[key] for key in KEYS[level]])
+                self._connection.execute(_insertion(schema.metadata.tables[level]), rows)
         for level in ABOVE:
             self._update(level)
 
     def _meet(self, wanted: Sequence[Instance]) -> None:
         """Which of the objects, or of the bytes, are stored already."""
-        column = schema.instance.c
         for some in portions(wanted):
-            found = self._connection.execute(
-                select(column.sop_instance_uid, column.blob, column.source_digest).where(
-                    column.sop_instance_uid.in_([item.sop_instance_uid for item in some])
-                    | column.source_digest.in_([item.source_digest for item in some])
-                )
-            )
-            for uid, blob, digest in found:
+            keys = {
+                "uids": [item.sop_instance_uid for item in some],
+                "digests": [item.source_digest for item in some],
+            }
+            for uid, blob, digest in self._connection.execute(_met(), keys):
                 self._blobs[uid] = blob
                 self._digests.add(digest)
 
     def _rows(self, column: Column[Any], keys: set[str]) -> list[Values]:
         found: list[Values] = []
         for some in portions(sorted(keys)):
-            found.extend(
-                dict(row) for row in self._connection.execute(select(column.table).where(column.in_(some))).mappings()
-            )
+            found.extend(dict(row) for row in self._connection.execute(rows_by(column), {"keys": some}).mappings())
         return found
 
     def _begin_series(self, new: Instance, said: dict[Level, Values]) -> Values:
@@ -162,6 +165,7 @@ class _Batch:
         row["words"] = _words(
             study["description"], row["description"], row["attributes"].get("ProtocolName", ""), row["body_part"]
         )
+        row["scanner"] = _words(row["manufacturer"], row["model"])
         self._series[new.series_instance_uid] = row
         self._new["series"].append(row)
         self._raise("study", key, "series")
@@ -190,35 +194,66 @@ class _Batch:
         raised = self._raised[level]
         if not raised:
             return
-        table = schema.metadata.tables[level]
-        keys = [column.name for column in table.primary_key]
-        names = {"patient": ["studies"], "study": ["series", "instances"], "series": ["instances"]}[level]
-        values: Values = {name: table.c[name] + bindparam(f"more_{name}") for name in names}
-        if level == "study":
-            values["modalities"] = bindparam("new_modalities")
-        statement = update(table).where(*(table.c[key] == bindparam(f"of_{key}") for key in keys)).values(values)
+        names = COUNTERS[level]
         rows = []
         for key, counters in sorted(raised.items()):
-            named = dict(zip(keys, key if isinstance(key, tuple) else (key,), strict=True))
+            named = dict(zip(KEYS[level], key if isinstance(key, tuple) else (key,), strict=True))
             row = {f"of_{name}": value for name, value in named.items()}
             row.update({f"more_{name}": counters.get(name, 0) for name in names})
             if level == "study":
                 row["new_modalities"] = self._studies[key]["modalities"]
             rows.append(row)
-        self._connection.execute(statement, rows)
+        self._connection.execute(_raising(level), rows)
 
-    def _terms(self, texts: list[str]) -> dict[str, int]:
-        """The ids of texts, made where they are new."""
-        wanted, found = sorted(set(texts)), {}
-        if not wanted:
-            return {}
-        for some in portions(wanted):
+    def _name_studies(self, series: list[Values]) -> None:
+        """Let new series refer to their studies by the ids that the database gave these."""
+        uids = {row["study_instance_uid"] for row in series}
+        found = self._rows(schema.study.c.study_instance_uid, uids)
+        ids = {(row["study_instance_uid"], row["patient_key"]): row["id"] for row in found}
+        for row in series:
+            row["study_id"] = ids[row["study_instance_uid"], row["patient_key"]]
+
+    def _name_terms(self) -> None:
+        """Let new rows refer to their searched texts by the ids of these, which are made where they are new."""
+        places = [(row, name) for level in ABOVE for row in self._new[level] for name in SEARCHED if name in row]
+        ids: dict[str, int] = {}
+        for some in portions(sorted({row[name] for row, name in places})):
             self._connection.execute(_insert_or_leave(self._connection, schema.term), [{"text": text} for text in some])
-            rows = self._connection.execute(
-                select(schema.term.c.text, schema.term.c.id).where(schema.term.c.text.in_(some))
-            )
-            found.update({text: number for text, number in rows})
-        return found
+            ids.update({row["text"]: row["id"] for row in self._rows(schema.term.c.text, set(some))})
+        for row, name in places:
+            row[name] = ids[row[name]]
+
+
+# Statements are built once: building one takes longer than SQLite needs to answer it.
+
+
+@cache
+def rows_by(column: Column[Any]) -> Select[Any]:
+    """Whole rows of the column's table in which it is one of ``keys``."""
+    return select(column.table).where(column.in_(bindparam("keys", expanding=True)))
+
+
+@cache
+def _met() -> Select[str, str, str]:
+    column = schema.instance.c
+    return select(column.sop_instance_uid, column.blob, column.source_digest).where(
+        column.sop_instance_uid.in_(bindparam("uids", expanding=True))
+        | column.source_digest.in_(bindparam("digests", expanding=True))
+    )
+
+
+@cache
+def _insertion(table: Table) -> Insert:
+    return insert(table)
+
+
+@cache
+def _raising(level: Level) -> Update:
+    table = schema.metadata.tables[level]
+    values: Values = {name: table.c[name] + bindparam(f"more_{name}") for name in COUNTERS[level]}
+    if level == "study":
+        values["modalities"] = bindparam("new_modalities")
+    return update(table).where(*(table.c[key] == bindparam(f"of_{key}") for key in KEYS[level])).values(values)
 
 
 def _fits(new: Instance, series: Values) -> bool:
@@ -253,13 +288,13 @@ def _quarantine(connection: Connection, ended: Sequence[Arrival]) -> None:
             last[item.rejected.arrived] = item.rejected
     there: dict[str, Mapping[str, Any]] = {}
     for some in portions(sorted(last)):
-        found = connection.execute(select(table).where(table.c.arrived.in_(some))).mappings()
+        found = connection.execute(rows_by(table.c.arrived), {"keys": some}).mappings()
         there.update({row["arrived"]: row for row in found})
     same = [key for key, row in last.items() if row is not None and key in there and _same(row, there[key])]
     rows = {key: row for key, row in last.items() if key not in same}
     for some in portions(key for key in rows if key in there):
         connection.execute(delete(table).where(table.c.arrived.in_(some)))
-    new = [{name: getattr(row, name) for name in table.c.keys()} for _, row in sorted(rows.items()) if row is not None]
+    new = [{name: getattr(row, name) for name in QUARANTINED} for _, row in sorted(rows.items()) if row is not None]
     if new:
         connection.execute(_insert_or_leave(connection, table), new)
 
@@ -270,8 +305,9 @@ def _same(row: Rejected, there: Mapping[str, Any]) -> bool:
 
 def _insert_or_leave(connection: Connection, table: Table) -> Insert:
     """INSERT ... ON CONFLICT DO NOTHING."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return dialect.insert(table).on_conflict_do_nothing()
+    if connection.dialect.name == "postgresql":
+        return postgresql.insert(table).on_conflict_do_nothing()
+    return sqlite.insert(table).on_conflict_do_nothing()
 
 
 def _lock(connection: Connection, patients: set[str]) -> None:

@@ -5,25 +5,28 @@ batches or nothing of one. Start at `SqlCatalogue.record` (more in `store.batch`
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import Connection, Select, bindparam, select
 
 from tapetum.errors import NotFound
 from tapetum.model import LEVELS, Arrival, Instance, Level, Query, Rejected, Row, Series
 from tapetum.store import schema
-from tapetum.store.batch import portions, write
+from tapetum.store.batch import portions, rows_by, write
 from tapetum.store.database import Database
 from tapetum.store.rows import Values, attributes_of, row_of
-from tapetum.store.search import KEYS, count_of, keys_of
+from tapetum.store.search import PRIMARY, count_of, keys_of, order_of
 
 __all__ = ["SqlCatalogue"]
 
 PAGE = 1000
 """So many series at a time are read where all are wanted."""
 
-Key = tuple[str, ...]
+Key = int | str
+
+_DIGEST = schema.instance.c.source_digest
+KNOWN = select(_DIGEST).where(_DIGEST.in_(bindparam("keys", expanding=True)))
 
 
 class SqlCatalogue:
@@ -43,10 +46,9 @@ class SqlCatalogue:
 
     def known(self, source_digests: Sequence[str]) -> set[str]:
         """Those of the digests that are stored instances already."""
-        column = schema.instance.c.source_digest
 
         def look(connection: Connection) -> set[str]:
-            some = (connection.scalars(select(column).where(column.in_(part))) for part in portions(source_digests))
+            some = (connection.scalars(KNOWN, {"keys": part}) for part in portions(source_digests))
             return {digest for found in some for digest in found}
 
         return self.database.read(look)
@@ -96,7 +98,7 @@ class SqlCatalogue:
         statement = keys_of(query, self.database.dialect)
 
         def look(connection: Connection) -> list[Row]:
-            keys = [tuple(key) for key in connection.execute(statement)]
+            keys = list(connection.scalars(statement))
             rows = _by_key(connection, query.level, keys)
             above = _Above(connection)
             if query.level == "series":
@@ -116,22 +118,18 @@ class SqlCatalogue:
 
     def select(self, query: Query) -> Iterator[Instance]:
         """Every instance below the matches of a query of any level, a page at a time."""
-        keys = keys_of(query, self.database.dialect)
-        found = self.database.read(lambda connection: [tuple(key) for key in connection.execute(keys)])
+        found = self._keys(keys_of(query, self.database.dialect))
         if query.level == "instance":
             for part in portions(found):
                 yield from self._instances(part)
             return
         series, many = schema.series.c, schema.instance.c
-        columns = [series[name] for name in KEYS[query.level]]
+        column = {"patient": series.patient_key, "study": series.study_id, "series": series.id}[query.level]
         for key in found:
             below = select(many.sop_instance_uid).join(
                 schema.series, many.series_instance_uid == series.series_instance_uid
-            ).where(tuple_(*columns) == tuple_(*key)).order_by(
-                series.patient_key, series.study_date.desc(), series.study_time.desc(), series.study_instance_uid,
-                series.number, series.series_instance_uid, many.number, many.sop_instance_uid,
-            )  # fmt: skip
-            uids = self.database.read(lambda connection, rows=below: [tuple(uid) for uid in connection.execute(rows)])
+            ).where(column == key).order_by(*order_of(Query("instance")))  # fmt: skip
+            uids = self._keys(below)
             for part in portions(uids):
                 yield from self._instances(part)
 
@@ -149,6 +147,9 @@ class SqlCatalogue:
         table = schema.rejected
         statement = select(table).order_by(table.c.code, table.c.arrived)
         return [Rejected(**row) for row in self.database.read(lambda connection: _read(connection, statement))]
+
+    def _keys(self, statement: Select[Any]) -> list[Key]:
+        return self.database.read(lambda connection: list(connection.scalars(statement)))
 
     def _series(self, statement: Any) -> list[Series]:
         def look(connection: Connection) -> list[Series]:
@@ -175,33 +176,38 @@ class _Above:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._rows: dict[Level, dict[Key, Values]] = {level: {} for level in LEVELS}
+        self._rows: dict[Level, dict[Any, Values]] = {level: {} for level in LEVELS}
 
     def add_series(self, uids: set[str]) -> None:
-        rows = _by_key(self._connection, "series", [(uid,) for uid in sorted(uids)])
-        self._rows["series"].update(rows)
-        self.add(rows.values())
+        """Take in the series of some instances."""
+        found = self._connection.execute(rows_by(schema.series.c.series_instance_uid), {"keys": sorted(uids)})
+        self.add([dict(row) for row in found.mappings()])
 
-    def add(self, series: Any) -> None:
+    def add(self, series: Iterable[Values]) -> None:
         """Take in some series, and read what stands above them."""
-        there = self._rows["study"]
-        keys = {(row["study_instance_uid"], row["patient_key"]) for row in series} - there.keys()
-        self._rows["series"].update({(row["series_instance_uid"],): row for row in series})
-        there.update(_by_key(self._connection, "study", sorted(keys)))
-        self.add_patients({key[1] for key in keys})
+        series = list(series)
+        self._rows["series"].update({row["series_instance_uid"]: row for row in series})
+        self.add_studies({row["study_id"] for row in series})
+
+    def add_studies(self, ids: set[int]) -> None:
+        """Read some studies and their patients."""
+        found = _by_key(self._connection, "study", sorted(ids - self._rows["study"].keys()))
+        self._rows["study"].update(found)
+        self.add_patients({row["patient_key"] for row in found.values()})
 
     def add_patients(self, keys: set[str]) -> None:
+        """Read some patients."""
         there = self._rows["patient"]
-        there.update(_by_key(self._connection, "patient", [(key,) for key in sorted(keys) if (key,) not in there]))
+        there.update(_by_key(self._connection, "patient", sorted(keys - there.keys())))
 
     def _chain(self, level: Level, row: Values) -> Iterator[tuple[Level, Values]]:
         """The rows above a row, and itself, highest first."""
         if level == "instance":
-            yield from self._chain("series", self._rows["series"][row["series_instance_uid"],])
+            yield from self._chain("series", self._rows["series"][row["series_instance_uid"]])
         elif level == "series":
-            yield from self._chain("study", self._rows["study"][row["study_instance_uid"], row["patient_key"]])
+            yield from self._chain("study", self._rows["study"][row["study_id"]])
         elif level == "study":
-            yield from self._chain("patient", self._rows["patient"][row["patient_key"],])
+            yield from self._chain("patient", self._rows["patient"][row["patient_key"]])
         yield level, row
 
     def row(self, level: Level, row: Values) -> Row:
@@ -225,7 +231,7 @@ class _Above:
         said: Values = {}
         for level, one in self._chain("instance", row):
             said.update(attributes_of(level, one))
-        series = self._rows["series"][row["series_instance_uid"],]
+        series = self._rows["series"][row["series_instance_uid"]]
         shared = {name: series[name] for name in ("study_instance_uid", "patient_key", "format", "role")}
         names = ("sop_instance_uid", "series_instance_uid", "blob", "source_digest", "size_bytes")
         return Instance(**{name: row[name] for name in names}, **shared, attributes=said)
@@ -237,11 +243,9 @@ def _read(connection: Connection, statement: Any) -> list[Values]:
 
 def _by_key(connection: Connection, level: Level, keys: Sequence[Key]) -> dict[Key, Values]:
     """Rows of a level by their primary keys."""
-    table = schema.metadata.tables[level]
-    names = KEYS[level]
+    column = schema.metadata.tables[level].c[PRIMARY[level]]
     found: dict[Key, Values] = {}
     for some in portions(keys):
-        condition = table.c[names[0]].in_([key[0] for key in some])
-        for row in _read(connection, select(table).where(condition)):
-            found[tuple(row[name] for name in names)] = row
+        for row in connection.execute(rows_by(column), {"keys": some}).mappings():
+            found[row[column.name]] = dict(row)
     return found

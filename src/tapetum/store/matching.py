@@ -6,6 +6,7 @@ Start reading at `matches`.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
@@ -23,16 +24,23 @@ Condition = ColumnElement[bool]
 TRIGRAMS = "term_trigram"
 """SQLite's full-text table over `schema.term`; PostgreSQL has an index instead."""
 
-SEARCHED = {
-    schema.patient.c.patient_key, schema.patient.c.name_key, schema.study.c.description,
-    schema.study.c.referring_key, schema.series.c.description, schema.series.c.body_part,
-}  # fmt: skip
-"""Columns whose texts stand in `schema.term`, so that a wildcard in front need not look at every row."""
-
 NAME_KEYS: dict[Any, Any] = {
     schema.patient.c.patient_name: schema.patient.c.name_key,
     schema.study.c.referring_physician: schema.study.c.referring_key,
 }
+TEXTS: dict[Any, Column[int]] = {
+    schema.patient.c.patient_key: schema.patient.c.words,
+    schema.patient.c.name_key: schema.patient.c.words,
+    schema.study.c.description: schema.study.c.words,
+    schema.study.c.referring_key: schema.study.c.words,
+    schema.series.c.description: schema.series.c.words,
+    schema.series.c.body_part: schema.series.c.words,
+    schema.series.c.manufacturer: schema.series.c.scanner,
+    schema.series.c.model: schema.series.c.scanner,
+}
+"""Columns whose texts stand in `schema.term`, so that a wildcard in front need not look at every row."""
+
+TRIGRAM = re.compile(r"[^*?]{3}")
 MOMENTS = frozenset({"DA", "TM", "DT"})
 LISTED = frozenset({"AE", "AS", "CS", "DS", "IS", "LO", "SH", "UI", "US", "UL", "SS", "SL"})
 """Value representations in which a backslash separates values."""
@@ -82,7 +90,7 @@ def contains(words: Column[int], text: str, dialect: Dialect) -> Condition:
 
 
 def _words(words: Column[int], pattern: str, dialect: Dialect) -> Condition:
-    if dialect == "sqlite":
+    if dialect == "sqlite" and TRIGRAM.search(pattern):
         terms = table(TRIGRAMS, column("rowid", Integer), column("text", Text))
         return words.in_(select(terms.c.rowid).where(_like(terms.c.text, pattern, dialect)))
     return words.in_(select(schema.term.c.id).where(_like(schema.term.c.text, pattern, dialect)))
@@ -129,9 +137,9 @@ def _wild(place: ColumnElement[Any], pattern: str, dialect: Dialect) -> Conditio
     first = min(pattern.find(sign) for sign in "*?" if sign in pattern)
     if first:
         conditions += [place >= pattern[:first], place < pattern[:first] + LAST]
-    elif place in SEARCHED:
+    elif place in TEXTS and TRIGRAM.search(pattern):
         somewhere = fold(pattern).replace("?", "*")  # one letter may be folded into two
-        conditions.append(_words(place.table.c.words, f"*{somewhere}*", dialect))  # type: ignore[attr-defined]
+        conditions.append(_words(TEXTS[place], f"*{somewhere}*", dialect))
     return and_(*conditions)
 
 

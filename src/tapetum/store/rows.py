@@ -83,7 +83,7 @@ def instance_row(instance: Instance, said: dict[Level, Values], above: Values) -
     """A new row of `schema.instance`; ``above`` is what its series, study and patient say already."""
     own = said["instance"]
     for level in ("patient", "study", "series"):
-        for keyword, value in said[level].items():  # type: ignore[index]
+        for keyword, value in said[level].items():
             if above.get(keyword) != value:
                 own[keyword] = value
     return {

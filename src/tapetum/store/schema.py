@@ -7,13 +7,14 @@ byte by byte in every database. Which keyword belongs where: `COLUMNS` and `leve
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Column, Index, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import JSON, Column, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint
 
 from tapetum.model import LEVELS, Level
 
 __all__ = [
     "COLUMNS",
     "COUNTED",
+    "KEYS",
     "NUMBERS",
     "OWN",
     "instance",
@@ -59,8 +60,9 @@ patient = Table(
 study = Table(
     "study",
     metadata,
-    _text("study_instance_uid", primary_key=True),
-    _text("patient_key", primary_key=True),
+    Column("id", Integer, primary_key=True),
+    _text("study_instance_uid"),
+    _text("patient_key"),
     _text("study_date"),
     _text("study_time"),
     _text("accession_number"),
@@ -75,22 +77,21 @@ study = Table(
     Column("attributes", JSON, nullable=False),
     Index("ix_study_accession_number", "accession_number"),
     Index("ix_study_words", "words"),
+    UniqueConstraint("study_instance_uid", "patient_key", name="uq_study"),
 )
-"""One UID that two patients use makes two studies. ``referring_key`` is the physician's name in lower case. ``modalities`` begins and ends with a backslash: ``\\CT\\SEG\\``."""
+"""One UID that two patients use makes two studies. ``referring_key`` is the physician's name in lower case.
+``modalities`` begins and ends with a backslash: ``\\CT\\SEG\\``."""
 
-Index(
-    "ix_study_of_patient",
-    study.c.patient_key, study.c.study_date.desc(), study.c.study_time.desc(), study.c.study_instance_uid,
-)  # fmt: skip
-Index(
-    "ix_study_newest",
-    study.c.study_date.desc(), study.c.study_time.desc(), study.c.patient_key, study.c.study_instance_uid,
-)  # fmt: skip
+_WHEN = (study.c.study_date.desc(), study.c.study_time.desc())
+Index("ix_study_of_patient", study.c.patient_key, *_WHEN, study.c.id)
+Index("ix_study_newest", *_WHEN, study.c.patient_key, study.c.id)
 
 series = Table(
     "series",
     metadata,
-    _text("series_instance_uid", primary_key=True),
+    Column("id", Integer, primary_key=True),
+    _text("series_instance_uid", unique=True),
+    _number("study_id"),
     _text("study_instance_uid"),
     _text("patient_key"),
     _text("study_date"),
@@ -108,16 +109,22 @@ series = Table(
     _text("role"),
     _number("instances"),
     _number("words"),
+    _number("scanner"),
     Column("attributes", JSON, nullable=False),
-    Index("ix_series_study", "study_instance_uid", "patient_key", "number"),
-    Index("ix_series_words", "words"),
-    Index("ix_series_asked", "modality", "body_part", "study_date"),
+    Index("ix_series_study", "study_id", "number"),
 )
 """Date and time of the study stand here too: they order lists, and most searches name them. ``sop_class_uid`` is that
-of its first instance."""
+of its first instance; ``scanner`` the `term` in which manufacturer and model are searched."""
 
-Index("ix_series_of_patient", series.c.patient_key, series.c.study_date.desc(), series.c.study_time.desc())
-Index("ix_series_newest", series.c.study_date.desc(), series.c.study_time.desc(), series.c.patient_key)
+# Each begins with what is asked and holds what orders the answer: rows are read for one page only.
+_WHEN = (series.c.study_date.desc(), series.c.study_time.desc())
+_LAST = (series.c.study_id, series.c.number, series.c.id)
+_ASKED = (series.c.modality, series.c.body_part, series.c.study_date, series.c.study_time, series.c.patient_key, *_LAST)
+Index("ix_series_of_patient", series.c.patient_key, *_WHEN, *_LAST)
+Index("ix_series_newest", *_WHEN, series.c.patient_key, *_LAST)
+Index("ix_series_asked", *_ASKED)
+Index("ix_series_words", series.c.words, *_ASKED)
+Index("ix_series_scanner", series.c.scanner, *_ASKED)
 
 instance = Table(
     "instance",
@@ -153,6 +160,14 @@ rejected = Table(
     Column("size_bytes", Integer, nullable=False),
     _text("blob"),
 )
+
+KEYS: dict[Level, tuple[str, ...]] = {
+    "patient": ("patient_key",),
+    "study": ("study_instance_uid", "patient_key"),
+    "series": ("series_instance_uid",),
+    "instance": ("sop_instance_uid",),
+}
+"""What makes a row of a level one."""
 
 COLUMNS: dict[Level, dict[str, str]] = {
     "patient": {

@@ -8,24 +8,31 @@ fulfils it.  Start reading at `keys_of`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Column, ColumnElement, FromClause, Select, and_, func, select, tuple_
+from sqlalchemy import Column, ColumnElement, FromClause, Select, and_, func, select
 
 from tapetum.errors import InvalidQuery
 from tapetum.model import LEVELS, Level, Query
 from tapetum.store import schema
 from tapetum.store.matching import Dialect, contains, matches, vr_of
 
-__all__ = ["KEYS", "count_of", "keys_of", "order_of"]
+__all__ = ["PRIMARY", "count_of", "keys_of", "order_of"]
 
-KEYS: dict[Level, tuple[str, ...]] = {
-    "patient": ("patient_key",),
-    "study": ("study_instance_uid", "patient_key"),
-    "series": ("series_instance_uid",),
-    "instance": ("sop_instance_uid",),
+PRIMARY: dict[Level, str] = {
+    "patient": "patient_key",
+    "study": "id",
+    "series": "id",
+    "instance": "sop_instance_uid",
 }
-"""Primary keys: by them a level refers to the one above."""
+"""The shortest key of a row."""
+
+REFERRED: dict[Level, tuple[str, str]] = {
+    "patient": ("patient_key", "patient_key"),
+    "study": ("id", "study_id"),
+    "series": ("series_instance_uid", "series_instance_uid"),
+}
+"""By which of its columns, and by which of theirs, the rows below refer to a row."""
 
 ALSO: dict[Level, dict[str, str]] = {
     "patient": {},
@@ -54,30 +61,28 @@ def keys_of(query: Query, dialect: Dialect) -> Select[Any]:
     ordered = order_of(query)
     needed = {level for level in LEVELS for one in ordered if _bare(one).table is _table(level)}
     source, conditions = _asked(query, dialect, needed)
-    found = select(*(_table(query.level).c[name] for name in KEYS[query.level])).select_from(source).where(*conditions)
+    found = select(_table(query.level).c[PRIMARY[query.level]]).select_from(source).where(*conditions)
     return found.order_by(*ordered).limit(query.limit).offset(query.offset or None)
 
 
-def count_of(query: Query, dialect: Dialect) -> Select[tuple[int]]:
+def count_of(query: Query, dialect: Dialect) -> Select[int]:
     """How many matches there are. Raises InvalidQuery."""
     source, conditions = _asked(query, dialect, set())
     return select(func.count()).select_from(source).where(*conditions)
 
 
 def order_of(query: Query) -> list[ColumnElement[Any]]:
-    """By patient, newest study first, then numbers, UIDs last; or the newest studies of everybody first."""
+    """By patient, newest study first, then numbers, then as they came; or the newest studies of everybody first."""
     patient, study, series, instance = (_table(level).c for level in LEVELS)
     if query.level == "patient":
         return [patient.patient_key]
     of = study if query.level == "study" else series
     when = [of.study_date.desc(), of.study_time.desc()]
     order = [*when, of.patient_key] if query.newest_first else [of.patient_key, *when]
-    order.append(of.study_instance_uid)
-    if query.level != "study":
-        order += [series.number, series.series_instance_uid]
-    if query.level == "instance":
-        order += [instance.number, instance.sop_instance_uid]
-    return order
+    if query.level == "study":
+        return [*order, study.id]
+    order += [series.study_id, series.number, series.id]
+    return order if query.level == "series" else [*order, instance.number, instance.sop_instance_uid]
 
 
 def _bare(ordered: ColumnElement[Any]) -> Column[Any]:
@@ -110,7 +115,8 @@ def _asked(query: Query, dialect: Dialect, needed: set[Level]) -> tuple[FromClau
 
 
 def _link(upper: Level, lower: Level) -> ColumnElement[bool]:
-    return and_(*(_table(upper).c[name] == _table(lower).c[name] for name in KEYS[upper]))
+    own, theirs = REFERRED[upper]
+    return cast("ColumnElement[bool]", _table(upper).c[own] == _table(lower).c[theirs])
 
 
 def _together(below: list[tuple[Level, ColumnElement[bool]]]) -> Iterator[tuple[Level, ColumnElement[bool]]]:
@@ -128,10 +134,9 @@ def _has_below(upper: Level, lower: Level, condition: ColumnElement[bool]) -> Co
     if lower == "instance" and upper != "series":
         holder = _table("series")
         source = _table("instance").join(holder, _link("series", "instance"))
-    keys = KEYS[upper]
-    found = select(*(holder.c[name] for name in keys)).select_from(source).where(condition)
-    own = [_table(upper).c[name] for name in keys]
-    return own[0].in_(found) if len(own) == 1 else tuple_(*own).in_(found)
+    own, theirs = REFERRED[upper]
+    found = select(holder.c[theirs]).select_from(source).where(condition)
+    return cast("ColumnElement[bool]", _table(upper).c[own].in_(found))
 
 
 def _conditions(query: Query, dialect: Dialect) -> Iterator[tuple[Level, ColumnElement[bool]]]:

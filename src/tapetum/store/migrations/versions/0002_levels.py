@@ -32,29 +32,44 @@ TEXTS = {
 }  # fmt: skip
 NUMBERS = {
     "patient": ("studies", "words"),
-    "study": ("series", "instances", "words"),
-    "series": ("instances", "words"),
+    "study": ("id", "series", "instances", "words"),
+    "series": ("id", "study_id", "instances", "words", "scanner"),
     "instance": ("size_bytes",),
 }
 UNKNOWN = {"series": ("number",), "instance": ("number", "rows", "columns", "bits_allocated", "frames")}
-KEYS = {
-    "patient": ("patient_key",),
+KEYS = {"patient": "patient_key", "study": "id", "series": "id", "instance": "sop_instance_uid"}
+UNIQUE = {
     "study": ("study_instance_uid", "patient_key"),
     "series": ("series_instance_uid",),
-    "instance": ("sop_instance_uid",),
+    "instance": ("source_digest",),
 }
+CARRIED = {
+    "StudyDate": "study_date",
+    "StudyDescription": "study_description",
+    "PatientSex": "sex",
+    "SeriesDescription": "description",
+    "BodyPartExamined": "body_part",
+    "Manufacturer": "manufacturer",
+    "ManufacturerModelName": "model",
+    "Laterality": "laterality",
+    "SOPClassUID": "sop_class_uid",
+}
+"""Attributes of the first catalogue's series that get a column."""
+
+ASKED = "modality, body_part, study_date, study_time, patient_key, study_id, number, id"
 INDEXES = {
     "ix_patient_name_key": ("patient", "name_key"),
     "ix_patient_words": ("patient", "words"),
     "ix_study_accession_number": ("study", "accession_number"),
     "ix_study_words": ("study", "words"),
-    "ix_study_of_patient": ("study", "patient_key, study_date DESC, study_time DESC, study_instance_uid"),
-    "ix_study_newest": ("study", "study_date DESC, study_time DESC, patient_key, study_instance_uid"),
-    "ix_series_study": ("series", "study_instance_uid, patient_key, number"),
-    "ix_series_words": ("series", "words"),
-    "ix_series_asked": ("series", "modality, body_part, study_date"),
-    "ix_series_of_patient": ("series", "patient_key, study_date DESC, study_time DESC"),
-    "ix_series_newest": ("series", "study_date DESC, study_time DESC, patient_key"),
+    "ix_study_of_patient": ("study", "patient_key, study_date DESC, study_time DESC, id"),
+    "ix_study_newest": ("study", "study_date DESC, study_time DESC, patient_key, id"),
+    "ix_series_study": ("series", "study_id, number"),
+    "ix_series_of_patient": ("series", "patient_key, study_date DESC, study_time DESC, study_id, number, id"),
+    "ix_series_newest": ("series", "study_date DESC, study_time DESC, patient_key, study_id, number, id"),
+    "ix_series_asked": ("series", ASKED),
+    "ix_series_words": ("series", f"words, {ASKED}"),
+    "ix_series_scanner": ("series", f"scanner, {ASKED}"),
     "ix_instance_series": ("instance", "series_instance_uid, number"),
 }
 
@@ -85,12 +100,11 @@ def downgrade() -> None:
 def _create(table: str) -> None:
     op.create_table(
         table,
-        *(sa.Column(name, BYTEWISE, nullable=False) for name in TEXTS[table]),
-        *(sa.Column(name, sa.Integer, nullable=False) for name in NUMBERS[table]),
+        *(sa.Column(name, BYTEWISE, nullable=False, primary_key=name == KEYS[table]) for name in TEXTS[table]),
+        *(sa.Column(name, sa.Integer, nullable=False, primary_key=name == "id") for name in NUMBERS[table]),
         *(sa.Column(name, sa.Integer, nullable=True) for name in UNKNOWN.get(table, ())),
         sa.Column("attributes", sa.JSON, nullable=False),
-        sa.PrimaryKeyConstraint(*KEYS[table], name=f"pk_{table}"),
-        *([sa.UniqueConstraint("source_digest", name="uq_instance_source_digest")] if table == "instance" else []),
+        *([sa.UniqueConstraint(*UNIQUE[table], name=f"uq_{table}")] if table in UNIQUE else []),
     )
 
 
@@ -145,40 +159,53 @@ class _Above:
         self._studies: dict[tuple[str, str], dict[str, Any]] = {}
 
     def add(self, old: dict[str, Any]) -> None:
+        """Take in one series of the first catalogue."""
         rest = dict(old["attributes"])
-        date = str(rest.pop("StudyDate", ""))
-        study_description = str(rest.pop("StudyDescription", ""))
-        age = {"PatientAge": rest.pop("PatientAge")} if "PatientAge" in rest else {}
-        sex = str(rest.pop("PatientSex", ""))
-        key, uid = old["patient_key"], old["study_instance_uid"]
-        if key not in self._patients:
-            self._patients[key] = _blank("patient") | {
-                "patient_key": key, "sex": sex, "words": self._term(f" \n{key}"),
-            }  # fmt: skip
-            self.rows["patient"].append(self._patients[key])
-        if (uid, key) not in self._studies:
-            self._patients[key]["studies"] += 1
-            self._studies[uid, key] = _blank("study") | {
-                "study_instance_uid": uid, "patient_key": key, "study_date": date, "description": study_description,
-                "modalities": "\\", "words": self._term(f" \n{study_description}"), "attributes": age,
-            }  # fmt: skip
-            self.rows["study"].append(self._studies[uid, key])
-        study = self._studies[uid, key]
+        said = {column: str(rest.pop(keyword, "")) for keyword, column in CARRIED.items()}
+        study = self._study(old, said, rest)
         study["series"] += 1
         study["instances"] += old["instances"]
         there = {one for one in (*study["modalities"].split("\\"), old["modality"]) if one}
         study["modalities"] = "\\".join(["", *sorted(there), ""]) if there else "\\"
-        description, body_part = str(rest.pop("SeriesDescription", "")), str(rest.pop("BodyPartExamined", ""))
-        same = {name: old[name] for name in ("series_instance_uid", "modality", "role", "site", "format", "instances")}
         rest.pop("Modality", None)
-        row = _blank("series") | same | {
-            "study_instance_uid": uid, "patient_key": key, "study_date": study["study_date"],
-            "description": description, "body_part": body_part,
-            "manufacturer": str(rest.pop("Manufacturer", "")), "model": str(rest.pop("ManufacturerModelName", "")),
-            "laterality": str(rest.pop("Laterality", "")), "sop_class_uid": str(rest.pop("SOPClassUID", "")),
-            "words": self._term("\n".join((study["description"], description, "", body_part))), "attributes": rest,
-        }  # fmt: skip
+        same = ("series_instance_uid", "study_instance_uid", "patient_key", "modality", "role", "site", "format")
+        texts = (study["description"], said["description"], str(rest.get("ProtocolName", "")), said["body_part"])
+        row = _blank("series") | {name: old[name] for name in (*same, "instances")}
+        row |= {name: said[name] for name in CARRIED.values() if name in row}
+        row |= {
+            "id": len(self.rows["series"]) + 1,
+            "study_id": study["id"],
+            "study_date": study["study_date"],
+            "words": self._term("\n".join(texts)),
+            "scanner": self._term(f"{said['manufacturer']}\n{said['model']}"),
+            "attributes": rest,
+        }
         self.rows["series"].append(row)
+
+    def _study(self, old: dict[str, Any], said: dict[str, str], rest: dict[str, Any]) -> dict[str, Any]:
+        key, uid = old["patient_key"], old["study_instance_uid"]
+        if key not in self._patients:
+            self._patients[key] = _blank("patient") | {
+                "patient_key": key,
+                "sex": said["sex"],
+                "words": self._term(f" \n{key}"),
+            }
+            self.rows["patient"].append(self._patients[key])
+        age = {"PatientAge": rest.pop("PatientAge")} if "PatientAge" in rest else {}
+        if (uid, key) not in self._studies:
+            self._patients[key]["studies"] += 1
+            self._studies[uid, key] = _blank("study") | {
+                "id": len(self._studies) + 1,
+                "study_instance_uid": uid,
+                "patient_key": key,
+                "study_date": said["study_date"],
+                "description": said["study_description"],
+                "modalities": "\\",
+                "words": self._term(f" \n{said['study_description']}"),
+                "attributes": age,
+            }
+            self.rows["study"].append(self._studies[uid, key])
+        return self._studies[uid, key]
 
     def _term(self, text: str) -> int:
         text = text.casefold()
@@ -217,5 +244,6 @@ def _insert(connection: sa.Connection, table: str, rows: list[dict[str, Any]]) -
     columns = [sa.column(name, sa.JSON) if name == "attributes" else sa.column(name) for name in rows[0]]
     for start in range(0, len(rows), ROWS):
         connection.execute(sa.insert(sa.table(table, *columns)), rows[start : start + ROWS])
-    if table == "term" and connection.dialect.name == "postgresql":
-        connection.exec_driver_sql("SELECT setval(pg_get_serial_sequence('term', 'id'), (SELECT max(id) FROM term))")
+    if "id" in rows[0] and connection.dialect.name == "postgresql":
+        newest = f"SELECT max(id) FROM {table}"  # noqa: S608 - one of our tables
+        connection.exec_driver_sql(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), ({newest}))")
