@@ -250,6 +250,23 @@ def test_predictions_beyond_the_fiftieth_are_folded(page: str) -> None:
     assert page.count('<td class="bar">') == 200
 
 
+def test_on_paper_long_tables_stay_closed_and_say_where_their_rows_are(page: str) -> None:
+    said = words(page)
+    assert "Printed here are 20; see predictions.csv, beside this page, for all 200." in said
+    assert "The other 150 predictions: see predictions.csv" in said
+    style = page[: page.index("</style>")]
+    paper = style[style.index("@media print") :]
+    assert "tr:nth-child(n + 21) { display: none; }" in paper
+    kept = set(re.findall(r"<details([^>]*)>", page))
+    assert kept == {"", ' id="study-file" class="kept"', ' class="kept"'}
+    assert "details.kept::details-content" in paper
+    assert "details::details-content" not in paper
+
+
+def test_a_list_in_the_study_file_stays_on_one_line(page: str) -> None:
+    assert "[ &#34;age_years&#34;, &#34;hba1c&#34; ]" in page
+
+
 def test_many_predictions_are_cut_and_the_page_says_where_the_rest_is(simulated: Simulated) -> None:
     plain = simulated()
     many = [replace(row, unit=f"{row.unit}-{copy}") for copy in range(11) for row in plain.predictions]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ __all__ = ["ENVIRONMENT", "render", "write"]
 
 LINEAGE = ("data_digest", "settings", "versions", "seed", "started_at", "seconds")
 FIRST_PREDICTIONS, MOST_PREDICTIONS = 50, 2000
+PRINTED_PREDICTIONS = 20  # rows that style.css leaves on paper
 
 SECTIONS = {
     "summary": "Summary",
@@ -57,7 +59,7 @@ ENVIRONMENT.filters |= {
     "readable": lambda name: str(name).replace("_", " "),
     "inline": lambda plate: Markup(plate.inline),  # noqa: S704 - our own SVG, in which every text is escaped
     "data_uri": data_uri,
-    "pretty": lambda tree: json.dumps(tree, indent=2, ensure_ascii=False, default=str),
+    "pretty": lambda tree: _pretty(tree),
 }
 ENVIRONMENT.globals |= {
     "metric": wording.metric,
@@ -160,6 +162,7 @@ def _page(
         "montage": grouped(montage, threshold=threshold),
         "predictions": prediction_rows(result, most=MOST_PREDICTIONS),
         "first": FIRST_PREDICTIONS,
+        "printed": PRINTED_PREDICTIONS,
         "main_part": main_part(result),
         "card": card(result),
         "tripod": answers(result.study, sections=_sections(result, drawn, quality)),
@@ -202,6 +205,12 @@ def _sites_without(result: StudyResult) -> dict[str, list[str]]:
     labels = {"test": "test set", "cv": "development set"}
     found = {label: sorted(set(result.sites_of(p)) - with_figures.get(p, set())) for p, label in labels.items()}
     return {label: names for label, names in found.items() if names}
+
+
+def _pretty(tree: object) -> str:
+    """JSON to read: a list of words or numbers stays on one line."""
+    text = json.dumps(tree, indent=2, ensure_ascii=False, default=str)
+    return re.sub(r"\[[^\[\]{}]*\]", lambda found: re.sub(r"\s*\n\s*", " ", found[0]), text)
 
 
 def _predictions_table(result: StudyResult) -> pl.DataFrame:
