@@ -30,6 +30,7 @@ TESTED_ELSEWHERE = {
     # Through the door that everything takes: what a file becomes is seen only there.
     "acquire/intake.py": "acquire/test_ingest.py",
     "acquire/walk.py": "acquire/test_ingest.py",
+    "acquire/fhir_patients.py": "acquire/test_fhir.py",
     # Stages and predictions make sense only on a workspace.
     "flow/stages.py": "flow/test_workspace.py",
     "flow/predictions.py": "flow/test_studies.py",

@@ -71,6 +71,10 @@ REJECTIONS: dict[str, str] = {
     "identifier-survived": "a direct identifier was still present after de-identification; report it, keep the file",
     "no-mapping": "say in a mapping (--mapping) what the columns of this table mean",
     "invalid-row": "the row does not fit the mapping; correct the table or the mapping",
+    "invalid-resource": "the resource is not FHIR R4; correct it at its source",
+    "unidentified-patient": "say in a mapping which identifier counts ([fhir] patient_identifier_system)",
+    "unresolved-reference": "send the Patient that the resource is about together with it",
+    "patient-mismatch": "the study belongs to another patient in the archive; find out which one is right",
     "unsupported": "this kind of object is not taken in yet",
 }
 """Every code a quarantined file can have, with its hint."""

@@ -31,6 +31,7 @@ class Hospital:
             blobs=self.blobs,
             catalogue=self.catalogue,
             observe=self.table.append,
+            observed=self.table.observed,
             names=self.names,
             policy=Policy(**settings),
             mapping=mapping,

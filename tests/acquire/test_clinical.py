@@ -4,9 +4,10 @@ import io
 from dataclasses import replace
 from datetime import date
 
+import polars as pl
 import pytest
 
-from tapetum.acquire import TableMapping
+from tapetum.acquire import TableMapping, clinical
 from tapetum.acquire.clinical import Manifest, TableRow, read_table, shifted_date
 from tapetum.acquire.mapping import MappedObservation
 from tapetum.errors import RejectedInput
@@ -156,3 +157,76 @@ def test_two_rows_about_one_file_add_up_unless_they_contradict_each_other() -> N
     assert manifest.add(TableRow({"patient": "p1", "file": "1.png"}, [], []))
     assert manifest.add(TableRow({"patient": "p1", "file": "1.png"}, [], []))
     assert not manifest.add(TableRow({"patient": "p2", "file": "1.png"}, [], []))
+
+
+GENOTYPES = TableMapping(
+    columns={"patient": "id"}, observations=(MappedObservation("rs7903146", "rs7903146", kind="genotype"),)
+)
+
+
+@pytest.mark.parametrize(
+    ("cell", "count"),
+    [("0/0", 0), ("0/1", 1), ("1|0", 1), ("1/1", 2), ("1/2", 2), ("0", 0), ("2", 2), ("0.97", 0.97)],
+)
+def test_a_genotype_is_the_number_of_alternate_alleles(cell: str, count: float) -> None:
+    (row,) = rows_of(f"id,rs7903146\np1,{cell}\n", GENOTYPES)
+    assert isinstance(row, TableRow)
+    assert [(item.name, item.value) for item in row.patient] == [("rs7903146", count)]
+
+
+@pytest.mark.parametrize("cell", ["./.", ".|.", ".", "./1", ""])
+def test_a_genotype_that_was_not_called_is_missing(cell: str) -> None:
+    (row,) = rows_of(f"id,rs7903146\np1,{cell}\n", GENOTYPES)
+    assert isinstance(row, TableRow)
+    assert row.patient == []
+
+
+@pytest.mark.parametrize("cell", ["3", "-1", "A/G", "0/1/1", "nine"])
+def test_what_is_no_genotype_is_refused(cell: str) -> None:
+    (row,) = rows_of(f"id,rs7903146\np1,{cell}\n", GENOTYPES)
+    assert isinstance(row, RejectedInput)
+    assert row.code == "invalid-row"
+
+
+def test_a_long_genotype_table_names_the_variant_in_each_row() -> None:
+    columns = {"patient": "id", "variant": "ID"}
+    mapping = TableMapping(columns=columns, observations=(MappedObservation("GT", "GT", kind="genotype"),))
+    first, second, other, unnamed, bad = rows_of(
+        "id,ID,GT\np1,rs7903146,0/1\np1,10:112998590:C:T,1/1\np1,rs7903146,1/1\np1,,0/0\np1,a variant,0/0\n", mapping
+    )
+    assert [
+        (item.name, item.value) for row in (first, second) if isinstance(row, TableRow) for item in row.patient
+    ] == [("rs7903146", 1), ("10:112998590:C:T", 2)]
+    assert isinstance(other, RejectedInput)
+    assert other.context["column"] == "ID"
+    assert isinstance(unnamed, RejectedInput)
+    assert isinstance(bad, RejectedInput)
+
+
+def parquet(frame: pl.DataFrame) -> bytes:
+    out = io.BytesIO()
+    frame.write_parquet(out)
+    return out.getvalue()
+
+
+def test_parquet_is_read_as_the_same_table_as_csv(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clinical, "PARQUET_ROWS", 2)
+    frame = pl.DataFrame(
+        {
+            "id": [1, 2, 3],
+            "visit": [date(2020, 3, 1), None, date(2020, 3, 2)],
+            "age": [61, None, 63.5],
+            "note": ["well", None, " ill "],
+        },
+        strict=False,
+    )
+    from_csv = rows_of("id,visit,age,note\n1,2020-03-01,61,well\n2,,,\n3,2020-03-02,63.5,ill\n")
+    assert rows_of(parquet(frame)) == from_csv
+
+
+def test_a_parquet_that_is_damaged_or_lacks_a_column_is_refused_whole() -> None:
+    whole = parquet(pl.DataFrame({"id": ["p1"], "age": [1]}))
+    for data in (whole, whole[:40], b"PAR1" + b"\0" * 99 + b"PAR1"):
+        with pytest.raises(RejectedInput) as caught:
+            rows_of(data)
+        assert caught.value.code == "invalid-row"

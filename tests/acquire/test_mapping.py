@@ -59,6 +59,10 @@ def test_a_whole_mapping_is_read(tmp_path: Path) -> None:
         ("[observation]\ncolumn = 'x'", "one table"),
         ("[[observation]]\nname = 'x'", "names no column"),
         ("[[observation]]\ncolumn = 3", "must be texts"),
+        ("[fhir]\nsystem = 'x'", "unknown key 'system'"),
+        ("[fhir]\npatient_issuer = 5", "must be a text"),
+        ("[fhir]\nnames = 'x'", "must be a text"),
+        ("[fhir]\nnames = { x = 'y' }", "the code 'x'"),
         ("[[observation]]\ncolumn = 'x'\nkind = 'word'", "kind is 'word'"),
         ("[[observation]]\ncolumn = 'x'\nlevel = 'eye'", "level is 'eye'"),
         ("[[observation]]\ncolumn = 'x'\ncode = { value = '1' }", "code is not whole"),
@@ -83,3 +87,14 @@ def test_the_column_of_the_name_is_never_an_observation(tmp_path: Path) -> None:
     place.write_text('columns = { patient = "id", name = "who" }\n[[observation]]\ncolumn = "who"\nkind = "text"\n')
     with pytest.raises(InvalidStudy, match="is the name of"):
         read_mapping(place)
+
+
+def test_what_fhir_leaves_open_is_read(tmp_path: Path) -> None:
+    text = """
+    [fhir]
+    patient_identifier_system = "http://hospital.example/mrn"
+    names = { "LN|4548-4" = "hba1c" }
+    """
+    found = read_mapping(written(tmp_path, text)).fhir
+    assert found.patient_identifier_system == "http://hospital.example/mrn"
+    assert found.names == {"LN|4548-4": "hba1c"}

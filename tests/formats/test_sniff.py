@@ -79,3 +79,21 @@ def test_the_name_decides_about_tables_and_nothing_else() -> None:
     assert sniff(b"patient,age\n1,2\n", name="facts.dcm") == ""
     assert sniff(b"\0\1\2", name="facts.csv") == ""
     assert sniff(picture("PNG"), name="facts.csv") == "picture"
+
+
+@pytest.mark.parametrize(
+    ("head", "name", "kind"),
+    [
+        (b'{"resourceType": "Patient"}', "x", "fhir"),
+        (b'\xef\xbb\xbf \n{"resourceType": "Patient"}', "x", "fhir"),
+        (b'[{"resourceType": "Patient"}]', "x", "fhir"),
+        (b'{"entry": []', "bundle.json", "fhir"),
+        (b"{}", "Patient.ndjson", "fhir"),
+        (b"{}", "x", ""),
+        (b"resourceType", "x.json", ""),
+        (b'{"a"\0', "x.json", ""),
+        (b"PAR1\x15", "x", "parquet"),
+    ],
+)
+def test_fhir_and_parquet_are_known_by_their_beginning(head: bytes, name: str, kind: str) -> None:
+    assert sniff(head, name=name) == kind

@@ -76,3 +76,12 @@ def test_what_was_computed_from_older_slices_counts_no_longer(table: Observation
     table.append([fact(3, source="all slices", **whole)])
     assert table.read()["value"].to_list() == [3]
     assert table.done("m/1") == {("2.25.1", "all slices")}
+
+
+def test_what_was_given_comes_back_by_the_beginning_of_its_method(table: ObservationTable) -> None:
+    given = [
+        Observation("P-1", "a", value=1, code=Code("1", "LN"), method="fhir/1", source="s"),
+        Observation("P-1", "b", text="x", method="fhir/2"),
+    ]
+    table.append([*given, fact(5, method="table")])
+    assert list(table.observed("fhir/")) == given

@@ -14,12 +14,14 @@ import struct
 import tempfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
 from tapetum.acquire.clinical import Manifest, TableRow, read_table
+from tapetum.acquire.fhir import Ended, FhirRun
 from tapetum.acquire.intake import Intake, Policy, chunks
 from tapetum.acquire.mapping import TableMapping
 from tapetum.acquire.walk import SPOOL_BYTES, Limits, Source, stop_if_machine_fails, total_bytes, walk
@@ -32,6 +34,7 @@ __all__ = ["Progress", "Tally", "acquire", "refusal"]
 
 BATCH = 256
 BATCH_FACTS = 20_000
+TABLES = ("table", "parquet")
 
 # What parsers raise when they meet damaged bytes that passed the first look.
 DAMAGE = (
@@ -50,6 +53,7 @@ class Tally:
 
     outcomes: Counter[str] = field(default_factory=Counter)
     codes: Counter[str] = field(default_factory=Counter)
+    resources: Counter[str] = field(default_factory=Counter)
     tables: int = 0
     unmatched_rows: int = 0
     observations: int = 0
@@ -63,6 +67,7 @@ class Tally:
             "duplicate": self.outcomes["duplicate"],
             "rejected": self.outcomes["rejected"],
             "rejected_by_code": dict(sorted(self.codes.items())),
+            "resources": dict(sorted(self.resources.items())),
             "tables": self.tables,
             "unmatched_rows": self.unmatched_rows,
             "observations": self.observations,
@@ -90,6 +95,7 @@ def acquire(
     mapping: TableMapping | None = None,
     on_progress: Callable[[Progress], object] = lambda _: None,
     on_arrival: Callable[[str, str], object] = lambda _file, _series: None,
+    observed: Callable[[str], Iterable[Observation]] = lambda _method: (),
 ) -> Tally:
     """Take in every file below the paths; each ends as stored, duplicate or rejected.
 
@@ -101,6 +107,8 @@ def acquire(
         archives are unpacked twice, otherwise once.
     on_progress : is told after every file where the run stands.
     on_arrival : is told the place and the series UID of every file that belongs to a series.
+    observed : yields what `observe` was given in earlier runs, of the methods that begin with a word; asked for FHIR
+        only, to know patients and versions again.
 
     Raises
     ------
@@ -108,7 +116,8 @@ def acquire(
     TapetumError : the disk is full or cannot be written; what was taken in until then is kept.
     """
     limits = Limits(policy.max_bytes, policy.max_pixels)
-    run = _Run(Intake(blobs, catalogue, names, policy, mapping), catalogue, observe, names)
+    fhir = FhirRun(names, (mapping or TableMapping()).fhir, catalogue, observed)
+    run = _Run(Intake(blobs, catalogue, names, policy, mapping), catalogue, observe, names, fhir)
     total = total_bytes(paths)[1]
     done = 0
     try:
@@ -116,15 +125,18 @@ def acquire(
         if tables is not None:  # tables first: they say whose the pictures are
             run.tables(walk(paths, limits), tables)
         for source in walk(paths, limits):
-            if source.kind == "table" and tables is None:
+            if source.kind == "fhir":
+                run.resources(source)
+            elif source.kind in TABLES and tables is None:
                 run.reject(source, RejectedInput("no-mapping"))
-            elif source.kind not in ("table", "archive"):
+            elif source.kind not in (*TABLES, "archive"):
                 run.tally.seen += 1
                 arrival = run.file(source)
                 if arrival is not None and arrival.instance is not None:
                     on_arrival(source.locator, arrival.instance.series_instance_uid)
             done += source.on_disk
             on_progress(Progress(done, total, run.tally))
+        run.finish_resources()
     finally:
         run.flush()  # an interrupted run keeps what it has done
     return run.tally
@@ -155,8 +167,11 @@ class _Run:
         catalogue: Catalogue,
         observe: Callable[[list[Observation]], object],
         names: Pseudonymiser,
+        fhir: FhirRun,
     ) -> None:
         self.tally = Tally()
+        self._fhir = fhir
+        self._bad_resources: set[str] = set()
         self._intake, self._catalogue, self._observe, self._names = intake, catalogue, observe, names
         self._manifest = Manifest()
         self._batch: list[Arrival] = []
@@ -171,7 +186,7 @@ class _Run:
         """
         with tempfile.SpooledTemporaryFile(SPOOL_BYTES, "w+", encoding="ascii") as places:
             for source in sources:
-                if source.kind == "table":
+                if source.kind in TABLES:
                     self.table(source, mapping)
                 elif source.kind != "archive" and "file" in mapping.columns:
                     places.write(json.dumps([source.relative, source.locator]) + "\n")
@@ -195,6 +210,37 @@ class _Run:
             bad.add(source.locator)
             self.reject(source, error)
         self._release(source.locator, bad)
+
+    def resources(self, source: Source) -> None:
+        """Gather the FHIR resources of a file; what becomes of them is known when all files were read."""
+        self.tally.seen += 1
+        try:
+            for ended in self._fhir.read(source):
+                self._end(ended)
+        except (RejectedInput, MemoryError, *DAMAGE) as error:
+            self._bad_resources.add(source.locator)
+            self.reject(source, refusal(error))
+
+    def finish_resources(self) -> None:
+        """Turn what was gathered into observations. The files of the run are written first: a study may be theirs."""
+        self.flush()
+        places = set(self._fhir.places())
+        for ended in self._fhir.finish():
+            self._end(ended)
+        for row in self._catalogue.rejected() if places else ():
+            place = self._names.unseal(row.locator)
+            if places & {place, place.rpartition("#")[0]} and place not in self._bad_resources:
+                self._released.append(Arrival("duplicate", arrived=row.arrived))
+
+    def _end(self, ended: Ended) -> None:
+        """A resource's rows stay together: a run that is killed between them would never write the rest."""
+        self.tally.resources[ended.outcome] += 1
+        if ended.error is not None:
+            self._bad_resources.add(ended.place)
+            self.reject(Source(ended.place, "", "fhir", 0, 0, BytesIO), ended.error)
+        self._facts.extend(ended.rows)
+        if len(self._facts) >= BATCH_FACTS:
+            self.flush()
 
     def _release(self, table: str, bad: set[str]) -> None:
         """Let a table, and those of its rows that are no longer bad, leave the quarantine."""

@@ -20,8 +20,13 @@ DICOM says by itself whose it is. A photograph, a NIfTI or a CSV does not: a map
 
     [[observation]]
     column = "icdr_grade"     # becomes the observation of this name, or of `name`; `columns` names several alike
-    kind = "text"             # or "number"
+    kind = "text"             # or "number", or "genotype": 0/0, 0/1, 1/1 or a dosage become 0, 1, 2
     level = "image"           # or "patient"
+
+    [fhir]                    # what FHIR resources leave open
+    patient_identifier_system = "http://hospital.example/mrn"   # whose value is the Patient ID of DICOM
+    patient_issuer = ""       # the Issuer of Patient ID (0010,0021), where DICOM objects have one
+    names = { "LN|4548-4" = "hba1c" }                           # observations by a name of our own
 """
 
 from __future__ import annotations
@@ -36,16 +41,20 @@ from typing import Any
 from tapetum.errors import InvalidStudy
 from tapetum.model import Code
 
-__all__ = ["MappedObservation", "TableMapping", "read_mapping"]
+__all__ = ["FhirMapping", "MappedObservation", "TableMapping", "read_mapping"]
 
 GROUPS = frozenset({"patient", "laterality", "date", "site", "study", "series", "role"})
-ROLES = GROUPS | {"file", "name", "series_instance_uid"}
+ROLES = GROUPS | {"file", "name", "series_instance_uid", "variant"}
 MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "None", ".")
+KINDS = ("number", "text", "genotype")
 
 
 @dataclass(frozen=True, slots=True)
 class MappedObservation:
-    """One column that becomes observations. ``kind`` is number or text, ``level`` image or patient."""
+    """One column that becomes observations. ``kind`` is number, text or genotype, ``level`` image or patient.
+
+    A genotype is the number of alternate alleles; in a table with a `variant` column, under the variant's name.
+    """
 
     column: str
     name: str
@@ -53,6 +62,18 @@ class MappedObservation:
     level: str = "patient"
     unit: str = "1"
     code: Code | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FhirMapping:
+    """Which identifier of a Patient is DICOM's Patient ID, and by which names codes become observations.
+
+    Without ``patient_identifier_system`` it is the one of use "usual", else the one of type MR, else the only one.
+    """
+
+    patient_identifier_system: str = ""
+    patient_issuer: str = ""
+    names: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +87,7 @@ class TableMapping:
     observations: tuple[MappedObservation, ...] = ()
     separator: str = ","
     missing: tuple[str, ...] = MISSING
+    fhir: FhirMapping = field(default_factory=FhirMapping)
 
 
 def read_mapping(path: Path) -> TableMapping:
@@ -79,7 +101,7 @@ def read_mapping(path: Path) -> TableMapping:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InvalidStudy(f"the mapping cannot be read: {error}", hint="it must be a TOML file") from error
-    _only(tree, {"columns", "image", "files", "observation", "table"}, "the mapping")
+    _only(tree, {"columns", "image", "files", "observation", "table", "fhir"}, "the mapping")
     _only(tree.get("columns", {}), ROLES, "[columns]")
     _only(tree.get("image", {}), {"modality", "body_part_examined", "site", "patient"}, "[image]")
     _only(tree.get("files", {}), {"pattern", "mask"}, "[files]")
@@ -97,7 +119,22 @@ def read_mapping(path: Path) -> TableMapping:
         observations=observations,
         separator=tree.get("table", {}).get("separator", ","),
         missing=tuple(tree.get("table", {}).get("missing", MISSING)),
+        fhir=_fhir(tree.get("fhir", {})),
     )
+
+
+def _fhir(tree: Any) -> FhirMapping:
+    _only(tree, {"patient_identifier_system", "patient_issuer", "names"}, "[fhir]")
+    names = tree.get("names", {})
+    texts = [value for key, value in tree.items() if key != "names"]
+    if not isinstance(names, Mapping) or not all(isinstance(value, str) for value in (*texts, *names.values())):
+        raise InvalidStudy("[fhir] each value must be a text", hint='write names = { "LN|4548-4" = "hba1c" }')
+    wrong = sorted(key for key in names if key.count("|") != 1)
+    if wrong:
+        raise InvalidStudy(
+            f"[fhir] names has the code {wrong[0]!r}", hint='write "<scheme>|<code>", such as "LN|4548-4"'
+        )
+    return FhirMapping(**tree)
 
 
 def _pattern(text: str | None) -> re.Pattern[str] | None:
@@ -123,7 +160,7 @@ def _observations(row: Mapping[str, Any]) -> list[MappedObservation]:
         raise InvalidStudy("[[observation]] column and name must be texts", hint="put them in quotes")
     if len(columns) > 1 and "name" in row:
         raise InvalidStudy("[[observation]] gives one name to several columns", hint="leave the name out")
-    for key, allowed in (("kind", ("number", "text")), ("level", ("patient", "image"))):
+    for key, allowed in (("kind", KINDS), ("level", ("patient", "image"))):
         if row.get(key, allowed[0]) not in allowed:
             raise InvalidStudy(f"[[observation]] {key} is {row[key]!r}", hint=f"use one of {sorted(allowed)}")
     code = _code(row.get("code"))
@@ -167,7 +204,7 @@ def _words(tree: Mapping[str, Any]) -> None:
 def _refuse_what_identifies(columns: Mapping[str, str], observations: tuple[MappedObservation, ...]) -> None:
     """The patient's number, the file's name and the true date are never observations; nor is a name used twice."""
     for item in observations:
-        for role in ("patient", "name", "file", "date", "series_instance_uid"):
+        for role in ("patient", "name", "file", "date", "series_instance_uid", "variant"):
             if item.column == columns.get(role):
                 raise InvalidStudy(
                     f"[[observation]] column {item.column!r} is the {role} of [columns]",

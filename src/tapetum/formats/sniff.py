@@ -19,15 +19,16 @@ MAGIC = (
     (b"PK\x03\x04", "zip"),
     (b"PK\x05\x06", "zip"),
     (b"\x1f\x8b", "gzip"),
+    (b"PAR1", "parquet"),
 )
 BMP_HEADER_BYTES = (12, 40, 52, 56, 64, 108, 124)
 
 
 def sniff(head: bytes, *, name: str = "") -> str:
-    """Return dicom, nifti, nrrd, picture, zip, tar, gzip, table or ``""`` when it is none of them.
+    """Return dicom, nifti, nrrd, picture, zip, tar, gzip, parquet, table, fhir or ``""`` when it is none of them.
 
-    ``gzip`` is decided by what is inside (a tar or a NIfTI). ``name`` is used for one thing only: a text that ends in
-    .csv or .tsv is a table, because a table has no magic number.
+    ``gzip`` is decided by what is inside (a tar or a NIfTI). ``name`` is used for texts only, which have no magic
+    number: one that ends in .csv or .tsv is a table. JSON is FHIR when its beginning or its name says so.
     """
     structured = {
         "dicom": head[128:132] == b"DICM" or _looks_like_bare_dicom(head),
@@ -38,9 +39,17 @@ def sniff(head: bytes, *, name: str = "") -> str:
     if head[:2] == b"BM" and len(head) > 26 and struct.unpack_from("<I", head, 14)[0] in BMP_HEADER_BYTES:
         structured["picture"] = True
     found = next((kind for kind, yes in structured.items() if yes), "")
-    if not found and name.lower().endswith((".csv", ".tsv")) and b"\0" not in head:
+    if found or b"\0" in head:
+        return found
+    if name.lower().endswith((".csv", ".tsv")):
         return "table"
-    return found
+    return "fhir" if _looks_like_fhir(head, name.lower()) else ""
+
+
+def _looks_like_fhir(head: bytes, name: str) -> bool:
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    is_named = name.endswith((".ndjson", ".json", ".jsonl"))
+    return text[:1] in (b"{", b"[") and (is_named or b'"resourceType"' in text)
 
 
 def _looks_like_bare_dicom(head: bytes) -> bool:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import polars as pl
 
-from tapetum.model import Observation
+from tapetum.model import Code, Observation
 
 __all__ = ["OBSERVATION_SCHEMA", "ObservationTable"]
 
@@ -82,6 +82,13 @@ class ObservationTable:
             .unique(subset=KEY, keep="last", maintain_order=True)
             .sort(KEY)
         )
+
+    def observed(self, method: str) -> Iterator[Observation]:
+        """The rows that count, of the methods that begin with a word, as they were given to `append`."""
+        frame = self.read().filter(pl.col("method").str.starts_with(method))
+        for row in frame.iter_rows(named=True):
+            value, scheme = row.pop("code"), row.pop("scheme")
+            yield Observation(**row, code=Code(value, scheme) if value else None)
 
     def done(self, method: str) -> set[tuple[str, str]]:
         """The (series, source) pairs that have rows of a method: what need not be computed again."""
