@@ -111,6 +111,7 @@ class Workspace:
             mapping=known if known or mapping is None else acquire.read_mapping(Path(str(mapping))),
             on_progress=on_progress,
             on_arrival=on_arrival,
+            observed=self.observation_table.observed,
         )
 
     def quarantine(self) -> list[dict[str, Any]]:
