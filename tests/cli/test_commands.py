@@ -173,3 +173,22 @@ def test_ctrl_c_stops_acquire_with_130_and_the_next_run_goes_on(hospital: Path, 
 def test_acquire_and_predict_without_a_path_are_usage_errors(run, hospital) -> None:
     assert run("acquire", "-w", hospital).status == 2
     assert run("predict", "model").status == 2
+
+
+def test_export_writes_volumes_and_exits_with_3_when_one_has_no_bids_name(run, hospital, disk, tmp_path) -> None:
+    (disk / "empty.dcm").unlink()
+    run("acquire", disk, "-w", hospital)
+    plain = run("export", "-w", hospital, "--to", tmp_path / "out", "--json")
+    assert plain.status == 0
+    (item,) = json.loads(plain.out)["items"]
+    assert (tmp_path / "out" / item["files"][0]).exists()
+    named = run("export", "-w", hospital, "--to", tmp_path / "bids", "--bids")
+    assert named.status == 3
+    assert "no-bids-name" in named.err
+    assert "Doe" not in plain.out + named.err
+
+
+def test_export_of_an_unknown_series_says_how_to_find_one(run, hospital, tmp_path) -> None:
+    ran = run("export", "1.2.3", "-w", hospital, "--to", tmp_path / "out")
+    assert ran.status == 1
+    assert "tapetum series" in ran.err

@@ -48,3 +48,9 @@ def test_times_are_as_many_as_time_points_and_grow() -> None:
 def test_b_values_are_as_many_as_time_points() -> None:
     with pytest.raises(ValueError, match="1 time points"):
         Image(np.zeros((1, 2, 2), np.float32), "zyx", Quantity("signal", "1"), b_values=(0.0, 1000.0))
+
+
+@pytest.mark.parametrize(("value", "kind"), [(7.0, "i2"), (-32768.0, "i2"), (0.5, "f4"), (40000.0, "f4")])
+def test_whole_numbers_within_16_bits_need_no_more(value: float, kind: str) -> None:
+    image = Image(np.full((1, 2, 2), value, np.float32), "zyx", Quantity("signal", "1"))
+    assert image.exact_dtype == np.dtype(kind)

@@ -44,6 +44,10 @@ COMMANDS = {
     ),
     "describe": ("Describe every series by the features of a recipe.", "tapetum describe radiomics --modality CT"),
     "serve": ("Serve the workspace over HTTP: store, search and retrieve with DICOMweb.", "tapetum serve --port 8042"),
+    "export": (
+        "Write series as NIfTI (with BIDS names, if asked), DICOM or OME-Zarr.",
+        "tapetum export --modality MR --format nifti --bids --to brains",
+    ),
     "predict": (
         "Predict new images with a packaged model, or abstain with the reason; nothing of the images is kept.",
         "tapetum predict hospital/studies/retinopathy/model eye.jpg",

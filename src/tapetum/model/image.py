@@ -64,6 +64,17 @@ class Image:
         if any(after <= before for before, after in pairwise(self.times_s)):
             raise ValueError("times grow")
 
+    @property
+    def exact_dtype(self) -> np.dtype[Any]:
+        """The narrower of int16 and the array's own type in which every value stays as it is."""
+        whole = np.iinfo(np.int16)
+        if self.array.dtype.kind != "f":
+            return self.array.dtype
+        for part in self.array:  # one at a time, for a volume may fill the memory
+            if part.min() < whole.min or part.max() > whole.max or (part != np.rint(part)).any():
+                return self.array.dtype
+        return np.dtype(np.int16)
+
     def then(self, step: str, array: NDArray[Any], **changes: Any) -> Image:
         """A new image made from this one by ``step``, which is added to its lineage."""
         return replace(self, array=array, steps=(*self.steps, step), **changes)

@@ -8,6 +8,6 @@ from tapetum.standardise.greyrange import normalise
 from tapetum.standardise.masks import to_regions
 from tapetum.standardise.preview import preview
 from tapetum.standardise.quality import quality
-from tapetum.standardise.volume import METHOD, to_image
+from tapetum.standardise.volume import METHOD, open_dataset, to_image
 
-__all__ = ["METHOD", "normalise", "preview", "quality", "to_image", "to_regions"]
+__all__ = ["METHOD", "normalise", "open_dataset", "preview", "quality", "to_image", "to_regions"]

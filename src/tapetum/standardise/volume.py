@@ -16,7 +16,7 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from tapetum.formats import mosaic, nifti, nrrd, picture, vendor
+from tapetum.formats import mosaic, nifti, nrrd, parametric_map, picture, vendor
 from tapetum.formats.damage import parsing
 from tapetum.formats.pixels import decode
 from tapetum.model import Geometry, Image, Instance, Notice, Quantity, Series
@@ -111,7 +111,8 @@ def _from_dicom(series: Series, instances: Sequence[Instance], open_blob: OpenBl
         text = f"{placeless} of {len(instances)} objects have no place in the patient and were left out"
         notices.append(Notice("placeless-image", text))
     with parsing("the grey range of an image"):
-        quantity = greyrange.quantity_of(placed)
+        mapping = parametric_map.mapping_of(placed)
+        quantity = mapping[2] if mapping else greyrange.quantity_of(placed)
     if quantity == greyrange.HOUNSFIELD and (notice := greyrange.check_hounsfield(array)):
         notices.append(notice)
     kept = sorted({plane.source for moment in stack.planes for plane in moment})
@@ -136,7 +137,12 @@ def _load(stack: Stack, instances: Sequence[Instance], open_blob: OpenBlob) -> N
         pixels = _frames(dataset)
         with parsing("the grey range of an image"):
             for time, depth, frame in places:
-                slices[time, depth] = greyrange.grey_values(pixels[frame], dataset, frame)
+                mapping = parametric_map.mapping_of(dataset, frame)
+                slices[time, depth] = (
+                    parametric_map.real_values(pixels[frame], mapping)
+                    if mapping
+                    else greyrange.grey_values(pixels[frame], dataset, frame)
+                )
     if slices.shape[1:] == stack.geometry.shape and not stack.shifts.any():
         return slices
     return np.stack([fill(stack, moment) for moment in slices])

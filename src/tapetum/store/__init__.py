@@ -8,7 +8,7 @@ from tapetum.store.journal import JournalledCatalogue, replay
 from tapetum.store.linked import LinkedBlobs
 from tapetum.store.s3 import S3Blobs
 from tapetum.store.tables import OBSERVATION_SCHEMA, ObservationTable
-from tapetum.store.volumes import Volumes
+from tapetum.store.volumes import Volumes, write_zarr
 
 __all__ = [
     "OBSERVATION_SCHEMA",
@@ -23,4 +23,5 @@ __all__ = [
     "Volumes",
     "migrate",
     "replay",
+    "write_zarr",
 ]

@@ -102,7 +102,7 @@ def write_zarr(image: Image, folder: Path) -> None:
     if not holds(image):
         raise ValueError(f"a volume of the axes {image.axes!r} without a place is not kept as OME-Zarr")
     assert image.geometry is not None  # noqa: S101 - for the type checker: `holds` asked
-    kind = stored_kind(image.array)
+    kind = image.exact_dtype
     with _quiet():
         group = zarr.open_group(folder, mode="w", zarr_format=3)
         level, spacing, levels = image.array, image.geometry.spacing_mm, []
@@ -159,17 +159,6 @@ def read_zarr(folder: Path) -> Image:
         tuple(float("nan") if value is None else value for value in facts["b_values"]),
         tuple((x, y, z) for x, y, z in facts["b_vectors"]),
     )
-
-
-def stored_kind(array: NDArray[Any]) -> np.dtype[Any]:
-    """The narrowest of int16 and the array's own kind that keeps every value."""
-    whole = np.dtype(np.int16)
-    if array.dtype.kind != "f":
-        return array.dtype
-    for part in array:
-        if part.min() < np.iinfo(whole).min or part.max() > np.iinfo(whole).max or (part != np.rint(part)).any():
-            return array.dtype
-    return whole
 
 
 def _level_count(shape: tuple[int, ...]) -> int:

@@ -53,7 +53,7 @@ def siemens_mosaic(
         down, right = divmod(tile, across)
         picture[down * rows : (down + 1) * rows, right * columns : (right + 1) * columns] = one
     corner = np.array(origin_mm) - (across - 1) / 2 * (column * rows * spacing_mm[1] + row * columns * spacing_mm[2])
-    image = new_object("MR", "M-1", "Mosaic^Test", modality="MR", study="1", series="mosaic", instance=str(number))
+    image = new_object("MR", "PAT-M", "Doe^Jane", modality="MR", study="1", series="mosaic", instance=str(number))
     image.Manufacturer, image.ManufacturerModelName = "SIEMENS", "TrioTim"
     image.ImageType = ["ORIGINAL", "PRIMARY", "M", "DIFFUSION" if b_value is not None else "FMRI", "NONE", "MOSAIC"]
     image.ScanningSequence, image.SequenceVariant, image.ScanOptions = "EP", "SK", "FS"
@@ -63,7 +63,7 @@ def siemens_mosaic(
     image.AcquisitionDate, image.AcquisitionTime = "20200607", _clock(seconds)
     image.ContentTime = image.AcquisitionTime
     image.InstanceNumber = image.AcquisitionNumber = str(number)
-    image.FrameOfReferenceUID = uid("M-1", "mosaic", "frame")
+    image.FrameOfReferenceUID = uid("PAT-M", "mosaic", "frame")
     image.ImagePositionPatient = [decimal(value) for value in corner]
     image.ImageOrientationPatient = [decimal(value) for value in orientation]
     image.PixelSpacing = [decimal(spacing_mm[1]), decimal(spacing_mm[2])]
