@@ -192,6 +192,36 @@ def test_nothing_is_returned_when_an_identifier_survives(monkeypatch: pytest.Mon
     assert "Doe" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("tag", "value"), [(0x00180050, b"Mr. Else"), (0x00200013, b"1A"), (0x00281050, b"40\\Else ")])
+def test_words_in_the_place_of_a_number_do_not_stay(tag: int, value: bytes) -> None:
+    header = from_pydicom(with_values())
+    header[tag] = ("IS" if tag == 0x00200013 else "DS"), value
+    assert tag not in deidentify(header, NAMES)
+
+
+def test_a_chinese_name_in_gb2312_leaves_every_description() -> None:
+    """PS3.5 K.2 writes the name so; the escape sequence is no part of it."""
+    header = from_pydicom(with_values())
+    header[0x00080005] = "CS", b"\\ISO 2022 IR 58"
+    header[0x00100010] = "PN", b"Zhang^XiaoDong=\x1b$)A\xd5\xc5^\x1b$)A\xd0\xa1\xb6\xab "
+    header[0x0008103E] = "LO", b"\x1b$)A\xd5\xc5\xd0\xa1\xb6\xab\xcd\xb7"  # head of Zhang XiaoDong
+    header[0x00081030] = "LO", b"\x1b$)A\xcd\xb7\xb2\xbf"  # head
+    after = deidentify(header, NAMES)
+    assert not after.has("SeriesDescription")
+    assert after.text("StudyDescription") == "头部"
+
+
+def test_what_was_decided_for_one_patient_does_not_hold_for_another() -> None:
+    said = {"StudyDescription": "Quillfeather", "StudyDate": "20200607"}
+    one = deidentify(from_pydicom(with_values(PatientName="Doe^Jane", PatientID="1234", **said)), NAMES)
+    other = deidentify(from_pydicom(with_values(PatientName="Quillfeather^Z", PatientID="5678", **said)), NAMES)
+    assert one.text("StudyDescription") == "Quillfeather"
+    assert not other.has("StudyDescription")
+    assert one.text("StudyDate") != other.text("StudyDate")
+    elsewhere = deidentify(from_pydicom(with_values(PatientName="Doe^Jane", PatientID="1234", **said)), OTHERS)
+    assert elsewhere.text("StudyInstanceUID") != one.text("StudyInstanceUID")
+
+
 def test_the_original_is_not_changed(planted: Any) -> None:
     header = dicom.read(BytesIO(planted.data)).header
     before = deepcopy(header)

@@ -32,6 +32,7 @@ UNDEFINED = 0xFFFFFFFF
 SPECIFIC_CHARACTER_SET = 0x00080005
 DEFAULT_ENCODINGS = ("iso8859",)
 ESCAPE, PADDING = b"\x1b", " \0"
+TO_GB2312 = "\x1b$)A"  # ISO 2022 IR 58, which pydicom leaves in the text: a name would not be recognised behind it
 # PS3.5 6.1.2.5.3: what ends the reach of an escape sequence in a text (and in a name, "^" and "=").
 DELIMITERS = {0x0D, 0x0A, 0x09, 0x0C, 0x5C, 0x5E, 0x3D}
 LONG_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"})
@@ -230,7 +231,7 @@ def _text(raw: bytes, encodings: tuple[str, ...]) -> str:
     if ESCAPE in raw:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return decode_bytes(raw, encodings, DELIMITERS)
+            return decode_bytes(raw, encodings, DELIMITERS).replace(TO_GB2312, "")
     return raw.decode("ascii") if raw.isascii() else raw.decode(encodings[0], errors="replace")
 
 

@@ -94,6 +94,7 @@ def from_pydicom(dataset: Dataset) -> Header:
     """A pydicom data set as a header; its pixel element is left out."""
     out = DicomBytesIO()
     out.is_little_endian, out.is_implicit_VR = True, False
+    list(dataset.iterall())  # pydicom converts values late, and unknown ones to what they are
     write_dataset(out, dataset)
     return walk_bytes(out.getvalue())
 

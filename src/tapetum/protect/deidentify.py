@@ -19,7 +19,7 @@ from pydicom import config
 from pydicom.charset import python_encoding
 from pydicom.uid import UID
 
-from tapetum.errors import IdentityExposed, RejectedInput
+from tapetum.errors import IdentityExposed
 from tapetum.formats.elements import (
     NUMBER_BYTES,
     TEXT_VRS,
@@ -107,7 +107,6 @@ def deidentify(header: Header, names: Pseudonymiser) -> Header:
     Raises
     ------
     IdentityExposed : after the work one of the patient's own identifiers is still found; nothing may be written.
-    RejectedInput : unreadable: what should be a number is none, so that nobody can tell what it is.
 
     Source: DICOM PS3.15 Annex E, Table E.1-1 and E.3; attributes (0012,0062), (0012,0063), (0012,0064), (0028,0303).
     """
@@ -173,7 +172,7 @@ def _tells(vr: str, value: bytes, encodings: tuple[str, ...], own: frozenset[str
     """Whether an identifier stands in a value."""
     if vr in NUMBER_VRS:
         numbers = _numbers((vr, value))
-        return numbers is None or mentions_number(numbers, own)
+        return numbers is None or mentions_number(numbers, own)  # words have no place in a number
     if vr in TEXT_VRS:
         texts = map(str, decoded((vr, value), encodings))
         return any(mentions(text, own) for text in texts if not (vr == "UI" and _is_ours(text)))
@@ -228,8 +227,6 @@ def _may_stay(tag: int, element: Element, encodings: tuple[str, ...], own: froze
     numeric = tag >> 16 in rules.numeric_groups and vr in rules.numeric_vrs
     if not (numeric or keyword in rules.keep or keyword in rules.clean):
         return False
-    if vr in NUMBER_VRS and _numbers(element) is None:
-        raise RejectedInput("unreadable", "what should be a number is none", attribute=keyword)
     if _exposes(tag, element, encodings, own):
         return False
     values = decoded(element, encodings)
