@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import socket
 import struct
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tapetum.acquire import Door, Intake, Policy
 from tapetum.acquire.walk import Source
 from tapetum.dimse import Archive, Peer, Rules, Server
 from tapetum.dimse.pdu import AssociateRequest, Proposal
 from tapetum.model import Arrival
+from tapetum.protect import Pseudonymiser
 from tapetum.store import LocalBlobs, SqlCatalogue
 from tapetum.testing import dicom_series, to_bytes
 
@@ -137,3 +143,88 @@ def slices(tmp_path: Path) -> list[Path]:
         path.write_bytes(to_bytes(item))
         paths.append(path)
     return paths
+
+
+@dataclass
+class Hospital:
+    """A server over a real catalogue and real blobs, which keep objects as they come."""
+
+    server: Server
+    archive: Archive
+    files: list[Path]
+    reports: list[str]
+
+
+@pytest.fixture
+def hospital(tmp_path: Path) -> Iterator[Callable[..., Hospital]]:
+    """Fill an archive with files (a CT and an MR series of one patient, a CT of another) and let it listen."""
+    ended: list[Callable[[], object]] = []
+
+    def fill(files: list[Path] | None = None, rules: Rules | None = None, **peers: Peer) -> Hospital:
+        if files is None:
+            files = two_patients(tmp_path / "sent")
+        catalogue, blobs = SqlCatalogue(f"sqlite:///{tmp_path / 'hospital.db'}"), LocalBlobs(tmp_path / "kept")
+        intake = Intake(blobs, catalogue, Pseudonymiser(bytes(32)), Policy(deidentify=False), None)
+        door = Door(intake, catalogue)
+        for path in files:
+            data = path.read_bytes()
+            arrival = door.take(Source(str(path), path.name, "dicom", len(data), 0, partial(io.BytesIO, data)))
+            assert arrival.outcome == "stored", (path, arrival.rejected)
+        archive, reports = Archive(door.take, catalogue, blobs), []
+        server = Server(archive, rules or Rules(), peers=peers, log=reports.append)
+        server.start()
+        ended.extend([server.stop, door.close, catalogue.close])
+        return Hospital(server, archive, files, reports)
+
+    yield fill
+    for end in ended:
+        end()
+
+
+def two_patients(folder: Path) -> list[Path]:
+    """Write seven objects of two patients."""
+    folder.mkdir()
+    made = [
+        *dicom_series(slices=3, patient_id="4711", patient_name="Müller^Jürgen"),
+        *dicom_series(slices=2, patient_id="4711", patient_name="Müller^Jürgen", modality="MR"),
+        *dicom_series(slices=2, patient_id="0815", patient_name="Doe^Jane"),
+    ]
+    paths = []
+    for number, item in enumerate(made):
+        paths.append(folder / f"{number}.dcm")
+        paths[-1].write_bytes(to_bytes(item))
+    return paths
+
+
+@pytest.fixture
+def receiving(tmp_path: Path) -> Iterator[tuple[Peer, Path]]:
+    """dcmtk's storescp as somebody to send to: where it listens and the folder it writes to."""
+    if not Path("/usr/bin/storescp").exists():
+        pytest.skip("dcmtk is not there: apt install dcmtk")
+    folder = tmp_path / "received"
+    folder.mkdir()
+    port = free_port()
+    process = subprocess.Popen(["/usr/bin/storescp", "+xa", "-od", str(folder), str(port)])
+    wait_for(port)
+    yield Peer("127.0.0.1", port), folder
+    process.terminate()
+    process.wait(10)
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return int(sock.getsockname()[1])
+
+
+def wait_for(port: int, timeout_s: float = 30) -> None:
+    """Return when somebody listens there."""
+    until = time.monotonic() + timeout_s
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            assert time.monotonic() < until, "nobody listens"
+            time.sleep(0.1)
+        else:
+            return

@@ -95,6 +95,7 @@ def _door(opened: Workspace) -> Door:
         max_pixels=settings.acquire_max_pixels,
         allow_burned_in=settings.acquire_allow_burned_in,
         site=settings.acquire_site,
+        deidentify=settings.protect_deidentify,
     )
     return Door(Intake(opened.blobs, opened.catalogue, opened.names, policy, None), opened.catalogue)
 
