@@ -1,14 +1,18 @@
 """The recipes by which images are described, by name.
 
 In: an `Image` and, if there is one, a `Region`.  Out: `Feature`s. Start reading at `RECIPES`.
+
+A recipe's code is imported when it first describes: it brings in scipy, scikit-image and numba, for which whoever only
+takes files in, or asks which recipes there are, need not wait seconds.
 """
+
+# ruff: noqa: PLC0415
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tapetum.describe import fundus, picture, radiomics
 from tapetum.model import Feature, Image, Region
 
 __all__ = ["RECIPES", "Recipe"]
@@ -33,16 +37,22 @@ class Recipe:
 
 
 def _radiomics(image: Image, region: Region | None) -> list[Feature]:
+    from tapetum.describe import radiomics
+
     return radiomics.describe(image, region)
 
 
 def _fundus(image: Image, region: Region | None) -> list[Feature]:
     # The field of view is found in the photograph itself.
+    from tapetum.describe import fundus
+
     return fundus.describe(image)
 
 
 def _picture(image: Image, region: Region | None) -> list[Feature]:
     # A picture is described as a whole: its region is what the camera was held to.
+    from tapetum.describe import picture
+
     return picture.describe(image)
 
 
