@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,9 @@ import polars as pl
 
 from tapetum import acquire, settings
 from tapetum.describe import RECIPES
-from tapetum.errors import InvalidStudy, NotFound
-from tapetum.flow import stages
-from tapetum.model import Image, Region, Series
+from tapetum.errors import InvalidQuery, InvalidStudy, NotFound
+from tapetum.flow import searching, stages
+from tapetum.model import Image, Level, Region, Series
 from tapetum.ports import Engine
 from tapetum.protect import KEY_BYTES, Pseudonymiser, silence_parsers
 from tapetum.settings import Settings
@@ -130,17 +132,42 @@ class Workspace:
         empty = pl.DataFrame(schema=SERIES_SCHEMA)
         return pl.concat([empty, pl.DataFrame(rows, infer_schema_length=None)], how="diagonal") if rows else empty
 
+    def search(
+        self, level: Level = "series", *, quality: str = "", limit: int | None = None, offset: int = 0, **words: str
+    ) -> pl.DataFrame:
+        """Patients, studies or series that fit, those with the newest studies first.
+
+        Parameters
+        ----------
+        words : ``modality``, ``patient``, ``name``, ``date``, ``body_part``, ``scanner``, ``site``, ``text``: see
+            `flow.searching.question`.
+        quality : a condition on a measured quality of the series, such as ``noise<20``.
+        limit, offset : a page of the matches.
+
+        Raises
+        ------
+        InvalidQuery : a word or condition cannot be understood.
+        """
+        query = searching.question(level, **words)
+        if not quality:
+            return searching.as_table(level, self.catalogue.find(replace(query, limit=limit, offset=offset)))
+        if level != "series":
+            raise InvalidQuery("quality is of series", hint="search for series", level=level)
+        fit = searching.fulfilling(self.observations(), quality)
+        rows = (row for row in searching.pages(self.catalogue, query) if row["SeriesInstanceUID"] in fit)
+        return searching.as_table(level, list(islice(rows, offset, None if limit is None else offset + limit)))
+
     def observations(self) -> pl.DataFrame:
         """Every observation: clinical facts, quality, features (`store.OBSERVATION_SCHEMA`)."""
         return self.observation_table.read()
 
     def image(self, series_instance_uid: str) -> Image:
         """One series as an image in the unified standard."""
-        return stages.load_image(self._task(self._one(series_instance_uid), {}), self.blobs, self.volumes)
+        return stages.load_image(self._task(self.catalogue.one(series_instance_uid), {}), self.blobs, self.volumes)
 
     def regions(self, series_instance_uid: str) -> list[Region]:
         """The masks that refer to a series, on its grid."""
-        task = self._task(self._one(series_instance_uid), self._masks())
+        task = self._task(self.catalogue.one(series_instance_uid), self._masks())
         return stages.load_regions(task, stages.load_image(task, self.blobs, self.volumes), self.blobs)
 
     def standardise(self, *, modality: str = "", on_progress: stages.OnStage = stages.quiet) -> stages.StageTally:
@@ -189,12 +216,6 @@ class Workspace:
     def _workers(self) -> int:
         return self.settings.compute_workers or os.cpu_count() or 1
 
-    def _one(self, series_instance_uid: str) -> Series:
-        for series in self.catalogue.series():
-            if series.series_instance_uid == series_instance_uid:
-                return series
-        raise NotFound("no such series", series_instance_uid=series_instance_uid)
-
     def _masks(self) -> dict[str, list[Series]]:
         """Image series UID -> the masks that refer to it, or, naming no series, share its patient and frame."""
         everything = self.catalogue.series()
@@ -236,18 +257,7 @@ def _flat(series: Series) -> dict[str, Any]:
         "format": series.format,
         "instances": series.instances,
     }
-    return {**{_snake(name): str(value) for name, value in series.attributes.items()}, **fixed}
-
-
-def _snake(keyword: str) -> str:
-    """DICOM keyword -> column: BodyPartExamined -> body_part_examined, SOPClassUID -> sop_class_uid."""
-    out = ""
-    for index, letter in enumerate(keyword):
-        before, after = keyword[index - 1 : index], keyword[index + 1 : index + 2]
-        if index and letter.isupper() and before != "_" and (before.islower() or after.islower()):
-            out += "_"
-        out += letter.lower()
-    return out
+    return {**{searching.snake(name): str(value) for name, value in series.attributes.items()}, **fixed}
 
 
 def _write_key(path: Path) -> None:

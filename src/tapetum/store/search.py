@@ -39,7 +39,6 @@ ALSO: dict[Level, dict[str, str]] = {
     "study": {"PatientID": "patient_key"},
     "series": {
         "PatientID": "patient_key",
-        "StudyInstanceUID": "study_instance_uid",
         "StudyDate": "study_date",
         "StudyTime": "study_time",
         "SOPClassUID": "sop_class_uid",
@@ -142,6 +141,9 @@ def _has_below(upper: Level, lower: Level, condition: ColumnElement[bool]) -> Co
 def _conditions(query: Query, dialect: Dialect) -> Iterator[tuple[Level, ColumnElement[bool]]]:
     for asked, value in query.match.items():
         keyword = ALIASES.get(asked, asked)
+        if keyword == "scanner":
+            yield from (("series", contains(schema.series.c.scanner, word, dialect)) for word in value.split())
+            continue
         if vr_of(keyword) is None:
             raise InvalidQuery("there is no such attribute", hint="name it by its DICOM keyword", keyword=asked)
         level, place = _place(keyword, query.level)
