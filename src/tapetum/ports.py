@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import BinaryIO, Protocol, TypeVar
 
 from tapetum.model import Arrival, Instance, Query, Rejected, Row, Series
 
-__all__ = ["BlobStore", "Catalogue", "Engine"]
+__all__ = ["BlobStore", "Catalogue", "Engine", "LinkStore"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -44,6 +45,14 @@ class BlobStore(Protocol):
 
     def sweep(self) -> int:
         """Remove what killed runs left half written; returns how many."""
+        ...
+
+
+class LinkStore(BlobStore, Protocol):
+    """A store that can also leave a file where it lies."""
+
+    def link(self, path: Path) -> str:
+        """Remember a file and return its key; nothing of it is copied."""
         ...
 
 

@@ -10,6 +10,7 @@ import io
 import tempfile
 from collections.abc import Iterator
 from itertools import chain
+from pathlib import Path
 from typing import BinaryIO, cast
 
 from pydicom import config
@@ -22,7 +23,7 @@ from tapetum.formats import dicom
 from tapetum.formats.elements import Header, joined, tag_of
 from tapetum.model import Instance
 from tapetum.model.records import Role
-from tapetum.ports import BlobStore, Catalogue
+from tapetum.ports import BlobStore, Catalogue, LinkStore
 from tapetum.protect import Pseudonymiser, deidentify, identifiers, may_show_identity, mentions
 
 __all__ = ["KEPT_ATTRIBUTES", "DicomIntake", "chunks"]
@@ -57,8 +58,10 @@ class DicomIntake:
     def __init__(self, blobs: BlobStore, catalogue: Catalogue, names: Pseudonymiser, policy: Policy) -> None:
         self._blobs, self._catalogue, self._names, self._policy = blobs, catalogue, names, policy
 
-    def take(self, file: BinaryIO, size_bytes: int) -> tuple[Instance, bool]:
+    def take(self, file: BinaryIO, size_bytes: int, place: Path | None = None) -> tuple[Instance, bool]:
         """Store one object; returns its row and whether it is new, as far as can be told before it is recorded.
+
+        ``place`` is where the file lies when it is a file of its own: with ``Policy.link`` it is left there.
 
         Raises
         ------
@@ -67,7 +70,7 @@ class DicomIntake:
         if size_bytes <= SPOOL_BYTES:  # small enough to be read from its place once
             file.seek(0)
             file = dicom.Held(file.read())
-        return self._deidentified(file) if self._policy.deidentify else (self._as_it_came(file), True)
+        return self._deidentified(file) if self._policy.deidentify else (self._as_it_came(file, place), True)
 
     def _deidentified(self, file: BinaryIO) -> tuple[Instance, bool]:
         file.seek(0)
@@ -86,13 +89,16 @@ class DicomIntake:
         attributes["pixel_digest"] = found.pixel_digest() if found.has_pixels else blob
         return _instance(header, attributes, site, digest, blob=blob, size_bytes=size), True
 
-    def _as_it_came(self, file: BinaryIO) -> Instance:
+    def _as_it_came(self, file: BinaryIO, place: Path | None) -> Instance:
         """Keep the bytes; only damage is a reason not to. Whether they were there already, the catalogue tells."""
         found = dicom.read(file)
         if not found.has_pixels and _is_image(found.header):
             raise RejectedInput("missing-pixel-data", sop_class=_name_of(found.header))
         file.seek(0)
-        blob = self._blobs.put(file.data if isinstance(file, dicom.Held) else file)
+        if self._policy.link and place is not None:
+            blob = cast(LinkStore, self._blobs).link(place)
+        else:
+            blob = self._blobs.put(file.data if isinstance(file, dicom.Held) else file)
         size = file.seek(0, io.SEEK_END)
         attributes = _attributes(found.header, found.transfer_syntax)
         attributes["pixel_digest"] = found.pixel_digest() if found.has_pixels else blob

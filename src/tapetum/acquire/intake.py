@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import BinaryIO, cast
 
 from tapetum.acquire.clinical import shifted_date
@@ -69,7 +70,9 @@ class Intake:
         self._blobs.flush()
 
     def _dicom(self, source: Source, file: BinaryIO) -> Arrival:
-        instance, is_new = self._dicom_intake.take(file, source.size_bytes)
+        # Only a file itself moves the progress: what lies in an archive, or came over the network, has no place.
+        place = Path(source.locator) if source.on_disk else None
+        instance, is_new = self._dicom_intake.take(file, source.size_bytes, place)
         if is_new:
             return self._stored(source, instance)
         return Arrival("duplicate", instance=instance, arrived=self._names.digest((), source.locator))

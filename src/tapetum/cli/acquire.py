@@ -20,6 +20,7 @@ def acquire(
     mapping: Path | None = None,
     site: str | None = None,
     allow_burned_in: Annotated[bool | None, Parameter(negative="")] = None,
+    link: Annotated[bool, Parameter(negative="")] = False,
     workspace: WorkspaceOption = None,
     json: Json = False,
 ) -> int:
@@ -37,6 +38,8 @@ def acquire(
         Name of the institution that the files come from.
     allow_burned_in
         Store screen captures and ultrasound too, whose pixels may show a name.
+    link
+        Leave DICOM files where they lie and remember their places (with protect.deidentify = false only).
     """
     opened = open_workspace(workspace, acquire_site=site, acquire_allow_burned_in=allow_burned_in)
     with bytes_bar("acquire") as bar:
@@ -46,7 +49,7 @@ def acquire(
             seen = f"{at.tally.seen:,} files"
             bar.update(task, completed=at.done_bytes, total=at.total_bytes, files=seen)
 
-        tally = opened.acquire([path, *paths], mapping=mapping, on_progress=on_progress)
+        tally = opened.acquire([path, *paths], mapping=mapping, link=link, on_progress=on_progress)
     show(tally.to_json(), as_json=json)
     if tally.unmatched_rows:
         stderr.print(

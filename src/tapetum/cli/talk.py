@@ -27,7 +27,7 @@ from tapetum import settings
 from tapetum.errors import NotFound
 from tapetum.flow import Workspace
 
-__all__ = ["Json", "WorkspaceOption", "bytes_bar", "items_bar", "open_workspace", "show", "stderr"]
+__all__ = ["Json", "WorkspaceOption", "bytes_bar", "folder_of", "items_bar", "open_workspace", "show", "stderr"]
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print the result as JSON.")]
 WorkspaceOption = Annotated[
@@ -40,13 +40,18 @@ stderr = Console(stderr=True, highlight=False)
 
 def open_workspace(folder: Path | None, **flags: Any) -> Workspace:
     """The workspace named by the flag, the environment, or the nearest folder above that is one."""
+    return Workspace(folder_of(folder), **flags)
+
+
+def folder_of(folder: Path | None) -> Path:
+    """Where that workspace lies. Raises NotFound."""
     named = folder or (Path(name) if (name := settings.workspace_from_environment()) else None)
     if named is not None:
-        return Workspace(named, **flags)
+        return named
     here = Path.cwd()
     for candidate in (here, *here.parents):
         if (candidate / settings.FILE_NAME).exists():
-            return Workspace(candidate, **flags)
+            return candidate
     raise NotFound("no workspace here", hint="go into one, name it with --workspace DIR, or make one: tapetum init DIR")
 
 

@@ -23,9 +23,20 @@ from tapetum.model import Image, Level, Region, Series
 from tapetum.ports import Engine
 from tapetum.protect import KEY_BYTES, Pseudonymiser, silence_parsers
 from tapetum.settings import Settings
-from tapetum.store import LocalBlobs, ObservationTable, ProcessEngine, SerialEngine, SqlCatalogue, Volumes
+from tapetum.store import (
+    JournalledCatalogue,
+    LinkedBlobs,
+    LocalBlobs,
+    ObservationTable,
+    ProcessEngine,
+    S3Blobs,
+    SerialEngine,
+    Volumes,
+)
 
-__all__ = ["Workspace"]
+__all__ = ["CATALOGUE_FILE", "Workspace"]
+
+CATALOGUE_FILE = "catalogue.db"
 
 SERIES_SCHEMA = {
     **dict.fromkeys(("patient_key", "study_instance_uid", "series_instance_uid"), pl.String),
@@ -59,9 +70,10 @@ class Workspace:
         self.serial_below = SERIAL_BELOW
         self.settings: Settings = settings.load(self.folder, flags=flags)
         self.names = Pseudonymiser(_read_key(self.folder / self.settings.protect_key_file))
-        self.blobs = LocalBlobs(self.folder / "blobs")
-        self.catalogue = SqlCatalogue(
-            self.settings.store_catalogue_url or f"sqlite:///{self.folder.resolve() / 'catalogue.db'}"
+        url = self.settings.store_blobs_url
+        self.blobs = LinkedBlobs(self.folder / "links", S3Blobs(url) if url else LocalBlobs(self.folder / "blobs"))
+        self.catalogue = JournalledCatalogue(
+            self.settings.store_catalogue_url or f"sqlite:///{self.folder.resolve() / CATALOGUE_FILE}", self.blobs
         )
         self.volumes = Volumes(self.folder / "volumes")
         self.observation_table = ObservationTable(self.folder / "tables" / "observations")
@@ -88,12 +100,18 @@ class Workspace:
         paths: Iterable[str | Path],
         *,
         mapping: str | Path | acquire.TableMapping | None = None,
+        link: bool = False,
         on_progress: Callable[[acquire.Progress], object] = lambda _: None,
         on_arrival: Callable[[str, str], object] = lambda _file, _series: None,
     ) -> acquire.Tally:
         """Take in files, folders and archives (see `tapetum.acquire.acquire`). Running it twice changes nothing.
 
-        ``on_arrival`` is called with (place, series UID) of every file that is stored or was so already.
+        With ``link`` DICOM files stay where they lie, and their places are remembered; only where identities are not
+        replaced. ``on_arrival`` is called with (place, series UID) of every file that is stored or was so already.
+
+        Raises
+        ------
+        InvalidStudy : ``link`` in a workspace that replaces identities.
         """
         self.blobs.sweep()
         known = mapping if isinstance(mapping, acquire.TableMapping) or mapping is None else None
@@ -109,6 +127,7 @@ class Workspace:
                 allow_burned_in=self.settings.acquire_allow_burned_in,
                 site=self.settings.acquire_site,
                 deidentify=self.settings.protect_deidentify,
+                link=link,
             ),
             mapping=known if known or mapping is None else acquire.read_mapping(Path(str(mapping))),
             on_progress=on_progress,
