@@ -36,6 +36,7 @@ class Archive:
             max_pixels=settings.acquire_max_pixels,
             allow_burned_in=settings.acquire_allow_burned_in,
             site=settings.acquire_site,
+            deidentify=settings.protect_deidentify,
         )
         intake = Intake(workspace.blobs, workspace.catalogue, workspace.names, policy, None)
         return cls(workspace, Door(intake, workspace.catalogue))

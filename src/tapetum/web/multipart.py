@@ -40,10 +40,10 @@ class Part:
     def __init__(self, headers: Mapping[str, str]) -> None:
         self.headers = headers
         self.size = 0
-        self._chunks: list[bytes] = []
+        self._chunks: list[bytes | memoryview] = []
         self._file: IO[bytes] | None = None
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Add content."""
         self.size += len(data)
         if self._file is None and self.size > SPOOL_BYTES:
@@ -61,8 +61,9 @@ class Part:
             file = os.fdopen(os.dup(self._file.fileno()), "rb")
             file.seek(0)
             return file
-        self._chunks = [b"".join(self._chunks)]
-        return BytesIO(self._chunks[0])
+        whole = b"".join(self._chunks)
+        self._chunks = [whole]
+        return BytesIO(whole)
 
     def close(self) -> None:
         """Let go of the content."""
@@ -90,7 +91,7 @@ class PartReader:
         self._delimiter = b"\r\n--" + boundary.encode("ascii")
         self._most_bytes = most_bytes
         # The first boundary may stand at the very begin, where no line ends before it.
-        self._rest = b"\r\n"
+        self._data, self._at = b"\r\n", 0
         self._part: Part | None = None
         self._state = self._preamble
         self._ended = False
@@ -102,12 +103,13 @@ class PartReader:
         ------
         RefusedRequest : bad-request (the body is not multipart), too-large (one part).
         """
-        self._rest = self._rest + data if self._rest else data
+        self._join(data)
         going_on = True
         while going_on and not self._ended:
             whole, going_on = self._state()
             if whole is not None:
                 yield whole
+        self._data, self._at = b"" if self._ended else self._data[self._at :], 0
 
     def finish(self) -> None:
         """Say that the body has ended.
@@ -124,58 +126,64 @@ class PartReader:
         if self._part is not None:
             self._part.close()
 
+    def _join(self, data: bytes) -> None:
+        """Put new data behind what is left of the old; within a part without copying, which is what costs time."""
+        rest, enough = self._data, len(data) >= len(self._delimiter)
+        if self._part is not None and enough and self._delimiter not in rest + data[: len(self._delimiter)]:
+            self._write(self._part, memoryview(rest))
+            rest = b""
+        self._data = rest + data if rest else data
+
     def _preamble(self) -> tuple[Part | None, bool]:
-        at = self._rest.find(self._delimiter)
+        at = self._data.find(self._delimiter, self._at)
         if at < 0:
-            self._rest = self._rest[-len(self._delimiter) :]
+            self._at = max(0, len(self._data) - len(self._delimiter))
             return None, False
-        self._rest = self._rest[at + len(self._delimiter) :]
+        self._at = at + len(self._delimiter)
         self._state = self._boundary
         return None, True
 
     def _boundary(self) -> tuple[Part | None, bool]:
         """Behind a delimiter: the end of its line, or the two hyphens that close the body."""
-        if self._rest.startswith(b"--"):
-            self._ended, self._rest = True, b""
+        if self._data.startswith(b"--", self._at):
+            self._ended = True
             return None, False
-        end = self._rest.find(b"\r\n")
-        if end < 0 and len(self._rest) <= LONGEST_PADDING:
+        end = self._data.find(b"\r\n", self._at, self._at + LONGEST_PADDING)
+        if end < 0 and len(self._data) - self._at < LONGEST_PADDING:
             return None, False
-        if end < 0 or self._rest[:end].strip(b" \t"):
+        if end < 0 or self._data[self._at : end].strip(b" \t"):
             raise RefusedRequest("bad-request", "the line of a boundary holds something else", hint=HINT)
-        self._rest = self._rest[end:]
+        self._at = end
         self._state = self._head
         return None, True
 
     def _head(self) -> tuple[Part | None, bool]:
         """The header fields, from the line break before them to the empty line."""
-        end = self._rest.find(b"\r\n\r\n", 0, MOST_HEADER_BYTES)
+        end = self._data.find(b"\r\n\r\n", self._at, self._at + MOST_HEADER_BYTES)
         if end < 0:
-            if len(self._rest) >= MOST_HEADER_BYTES:
+            if len(self._data) - self._at >= MOST_HEADER_BYTES:
                 raise RefusedRequest("bad-request", "the head of a part has no end", hint=HINT)
             return None, False
-        self._part = Part(_fields(self._rest[2:end]))
-        self._rest = self._rest[end + 4 :]
+        self._part = Part(_fields(self._data[self._at + 2 : end]))
+        self._at = end + 4
         self._state = self._content
         return None, True
 
     def _content(self) -> tuple[Part | None, bool]:
         part = self._part
         assert part is not None  # noqa: S101 - this state follows `_head` only
-        at = self._rest.find(self._delimiter)
+        at = self._data.find(self._delimiter, self._at)
+        # Without a delimiter, the tail may be the begin of one.
+        end = at if at >= 0 else max(self._at, len(self._data) - len(self._delimiter) + 1)
+        self._write(part, memoryview(self._data)[self._at : end])
         if at < 0:
-            # The tail may be the begin of a delimiter.
-            keep = min(len(self._delimiter) - 1, len(self._rest))
-            cut = len(self._rest) - keep
-            self._write(part, self._rest[:cut])
-            self._rest = self._rest[cut:]
+            self._at = end
             return None, False
-        self._write(part, self._rest[:at])
-        self._rest = self._rest[at + len(self._delimiter) :]
+        self._at = at + len(self._delimiter)
         self._part, self._state = None, self._boundary
         return part, True
 
-    def _write(self, part: Part, data: bytes) -> None:
+    def _write(self, part: Part, data: memoryview) -> None:
         if part.size + len(data) > self._most_bytes:
             part.close()
             raise RefusedRequest("too-large", "a part is larger than allowed", hint="raise acquire.max_bytes")

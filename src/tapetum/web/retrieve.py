@@ -98,7 +98,7 @@ def bulkdata(request: Request, study: str, series: str, instance: str, path: str
         if path == f"{found.pixel_tag:08X}" and found.has_pixels:
             if found.transfer_syntax.is_encapsulated:
                 return _frames(request, one, range(1, Frames(found).count + 1))
-            value: Iterable[bytes] = list(found.pixel_bytes())
+            value: Iterable[bytes] = [b"".join(found.pixel_bytes())]
         else:
             value = [_value_at(found.header, path)]
     offer = Accepted(accept_of(request)).choose([Offer(OCTETS, multipart=True), Offer(OCTETS)])

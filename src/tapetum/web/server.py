@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import signal
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httptools
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tapetum.errors import InvalidStudy
 
-__all__ = ["serve"]
+__all__ = ["Server", "config_of", "listen", "serve"]
 
 MOST_HEADER_BYTES = 64 << 10
 HEAD_SECONDS = 20.0
@@ -54,20 +58,28 @@ def serve(
             "without TLS only this machine is served",
             hint="name --tls-certificate and --tls-key, or say --insecure in a network that nobody can listen to",
         )
-    # No access log: what is asked for holds names of patients.
-    config = uvicorn.Config(
-        app, host=host, port=port, http=_Careful, ws="none", lifespan="on", log_config=None, access_log=False,
-        server_header=False, limit_concurrency=MOST_CONNECTIONS, timeout_graceful_shutdown=GRACE_SECONDS,
-        ssl_certfile=certificate, ssl_keyfile=key,
-    )  # fmt: skip
-    listening = _listen(host, port)
-    with listening:
+    with listen(host, port) as listening:
         scheme, place = ("https" if certificate else "http"), listening.getsockname()
         name = f"[{place[0]}]" if ":" in place[0] else place[0]
-        _Server(config, lambda: on_ready(f"{scheme}://{name}:{place[1]}")).run([listening])
+        config = config_of(app, certificate=certificate, key=key)
+        try:
+            config.load()
+        except OSError as error:
+            raise InvalidStudy("the certificate or its key cannot be used", hint="name two PEM files") from error
+        with _ended_by_signals():
+            Server(config, lambda: on_ready(f"{scheme}://{name}:{place[1]}")).run([listening])
 
 
-class _Server(uvicorn.Server):
+def config_of(app: FastAPI, *, certificate: Path | None = None, key: Path | None = None) -> uvicorn.Config:
+    """How uvicorn is to run the application. No access log: what is asked for holds names of patients."""
+    return uvicorn.Config(
+        app, http=_Careful, ws="none", lifespan="on", log_config=None, access_log=False, server_header=False,
+        limit_concurrency=MOST_CONNECTIONS, timeout_graceful_shutdown=GRACE_SECONDS, ssl_certfile=certificate,
+        ssl_keyfile=key,
+    )  # fmt: skip
+
+
+class Server(uvicorn.Server):
     """Tells when it answers."""
 
     def __init__(self, config: uvicorn.Config, on_ready: Callable[[], object]) -> None:
@@ -112,6 +124,17 @@ class _Careful(HttpToolsProtocol):
         self._head_came()
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        # Half a megabyte is copied twice less when what came is handed on as it is.
+        if self.cycle.body or self.cycle.response_complete:
+            super().on_body(body)
+            return
+        # Its length is asked, it is added to, and made to bytes, which of bytes costs nothing.
+        self.cycle.body = body  # type: ignore[assignment]
+        if len(body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        self.cycle.message_event.set()
+
     def _wait_for_head(self) -> None:
         self._head_came()
         self._late = self.loop.call_later(HEAD_SECONDS, self.transport.close)
@@ -123,6 +146,20 @@ class _Careful(HttpToolsProtocol):
             self._late = None
 
 
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """uvicorn ends in good order and then raises the signal again; to be asked to end is no failure."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are of the main thread
+        return
+    before = {each: signal.signal(each, lambda *_: None) for each in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
@@ -130,7 +167,13 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """A socket at an address; port 0 takes a free one.
+
+    Raises
+    ------
+    InvalidStudy : the address is impossible or taken.
+    """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family, kind, protocol)
