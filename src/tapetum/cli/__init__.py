@@ -37,13 +37,22 @@ COMMANDS = {
         "List what could not be taken in, why, and what to do; what comes through at last leaves the list.",
         "tapetum quarantine --code truncated",
     ),
-    "series": ("List the series of the workspace.", "tapetum series --modality CT"),
+    "series": (
+        "List the series of the workspace, or search them.",
+        "tapetum series --modality CT --date 2020-2022 --text lung",
+    ),
+    "studies": ("List the studies of the workspace, or search them.", "tapetum studies --modality MR --limit 20"),
+    "patients": ("List the patients of the workspace, or search them.", "tapetum patients --csv"),
     "standardise": (
         "Build every series in the unified standard, measure its quality and note what is wrong.",
         "tapetum standardise",
     ),
     "describe": ("Describe every series by the features of a recipe.", "tapetum describe radiomics --modality CT"),
     "serve": ("Serve the workspace over HTTP: store, search and retrieve with DICOMweb.", "tapetum serve --port 8042"),
+    "export": (
+        "Write series as NIfTI (with BIDS names, if asked), DICOM or OME-Zarr.",
+        "tapetum export --modality MR --format nifti --bids --to brains",
+    ),
     "verify": (
         "Read every stored object and compare it with its digest; a run that was stopped goes on where it was.",
         "tapetum verify --json",
