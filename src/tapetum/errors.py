@@ -7,6 +7,7 @@
     ├── InvalidQuery             invalid-query        2   a question names what no catalogue knows, or makes no sense
     ├── NotFound                 not-found            1   a workspace, series, model or blob that is not there
     ├── RefusedRequest           (one of REFUSALS)    1   a request over HTTP that cannot be answered as it was asked
+    ├── PeerFailed               (one of PEER_FAILURES) 1 another archive cannot be reached, or does not do what we ask
     ├── LeakageFound             (leakage-...)        4   training and test data know each other
     ├── ValidationFailed         validation-failed    4   the data cannot carry the question
     ├── UntrustedModel           untrusted-model      4   a packaged model was changed or holds what it must not
@@ -19,6 +20,7 @@ its facts as ``context``. Messages hold UIDs, tags and codes, never a patient's 
 from __future__ import annotations
 
 __all__ = [
+    "PEER_FAILURES",
     "REFUSALS",
     "REJECTIONS",
     "IdentityExposed",
@@ -27,6 +29,7 @@ __all__ = [
     "InvalidStudy",
     "LeakageFound",
     "NotFound",
+    "PeerFailed",
     "RefusedRequest",
     "RejectedInput",
     "TapetumError",
@@ -142,6 +145,25 @@ class RefusedRequest(TapetumError):
     def status(self) -> int:
         """The HTTP status of the refusal."""
         return REFUSALS[self.code]
+
+
+PEER_FAILURES: dict[str, str] = {
+    "peer-unreachable": "check the address in [peers], the network, and that the peer runs",
+    "peer-refused": "check the titles on both sides, and that the peer knows and allows us",
+    "peer-lost": "run the same command again: it goes on where it was",
+    "peer-failed": "see the log of the peer",
+}
+"""Every code with which an exchange with a peer can fail, with its hint."""
+
+
+class PeerFailed(TapetumError):
+    """Another archive cannot be reached, does not want us, went away, or could not do what it was asked."""
+
+    def __init__(self, code: str, message: str, **context: object) -> None:
+        if code not in PEER_FAILURES:
+            raise ValueError(f"{code!r} is not a code of a failed peer")
+        super().__init__(message, hint=PEER_FAILURES[code], **context)
+        self.code = code
 
 
 class LeakageFound(TapetumError):

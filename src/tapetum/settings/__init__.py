@@ -1,7 +1,8 @@
 """The only place that reads the settings file and the environment. Start at `load`.
 
 A value comes from its default, from ``tapetum.toml`` in the workspace, from the environment or from a flag of the
-command; the later one counts, and `Settings.origins` remembers which it was.
+command; the later one counts, and `Settings.origins` remembers which it was. Peers and routes (`settings.network`) come
+from the file only.
 """
 
 from __future__ import annotations
@@ -14,13 +15,36 @@ from pathlib import Path
 from typing import Any
 
 from tapetum.errors import InvalidStudy
+from tapetum.settings.network import Peer, Route, peers_of, routes_of
 
-__all__ = ["ENVIRONMENT_PREFIX", "FILE_NAME", "Settings", "load", "template", "workspace_from_environment"]
+__all__ = [
+    "ENVIRONMENT_PREFIX",
+    "FILE_NAME",
+    "Peer",
+    "Route",
+    "Settings",
+    "load",
+    "template",
+    "workspace_from_environment",
+]
 
 FILE_NAME = "tapetum.toml"
 ENVIRONMENT_PREFIX = "TAPETUM_"
 
 
+NETWORK = (
+    "",
+    "# Other archives, by a name of your own, and what becomes of series when they have arrived:",
+    "#",
+    "#   [peers]",
+    '#   PACS = "PACS1@10.0.0.7:104"',
+    '#   CLOUD = "https://archive.example/dicom-web"',
+    "#",
+    "#   [[route]]",
+    '#   modality = "CT"',
+    '#   project = "lung"',
+    '#   then = ["standardise", "describe:radiomics", "push:CLOUD"]',
+)
 KINDS = {int: "a whole number, 0 or more", bool: "true or false", str: "a text"}
 
 
@@ -46,15 +70,21 @@ class Settings:
     web_host: str = _setting("127.0.0.1", "address that `tapetum serve` listens on")
     web_port: int = _setting(8042, "port that `tapetum serve` listens on")
     compute_workers: int = _setting(0, "worker processes; 0: one for each core")
+    peers: Mapping[str, Peer] = field(default_factory=dict)
+    routes: tuple[Route, ...] = ()
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def rows(self) -> list[tuple[str, Any, str, str]]:
-        """(name as in the file, value, origin, explanation) of every setting."""
-        return [
+        """(name as in the file, value, origin, explanation) of every setting, then of each peer and route."""
+        flat = [
             (_dotted(item.name), getattr(self, item.name), self.origins.get(item.name, "default"), explanation)
             for item in fields(self)
             if (explanation := item.metadata.get("explanation"))
         ]
+        peers = [(f"peers.{name}", str(peer), FILE_NAME, "another archive") for name, peer in self.peers.items()]
+        numbered = enumerate(self.routes, start=1)
+        routes = [(f"route.{number}", str(one), FILE_NAME, "what becomes of arrivals") for number, one in numbered]
+        return [*flat, *peers, *routes]
 
 
 def load(
@@ -70,8 +100,11 @@ def load(
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     kinds = {item.name: type(item.default) for item in fields(Settings) if item.metadata}
+    tree = _tree(workspace)
+    peers = peers_of(tree.pop("peers", {}))
+    routes = routes_of(tree.pop("route", []), peers)
     layers = [
-        (FILE_NAME, _from_file(workspace)),
+        (FILE_NAME, _flat(tree)),
         ("environment", _from_environment(environment, kinds)),
         ("flag", {name: value for name, value in (flags or {}).items() if value is not None}),
     ]
@@ -81,7 +114,7 @@ def load(
                 raise InvalidStudy(f"unknown setting {_dotted(name)!r} ({origin})", hint="see `tapetum config`")
             values[name] = _converted(name, value, kinds[name], origin)
             origins[name] = origin
-    return Settings(**values, origins=origins)
+    return Settings(**values, peers=peers, routes=routes, origins=origins)
 
 
 def template() -> str:
@@ -93,7 +126,7 @@ def template() -> str:
             lines += ["", f"[{table}]"]
         shown = str(value).lower() if isinstance(value, bool) else f'"{value}"' if isinstance(value, str) else value
         lines += [f"# {explanation}", f"# {name.split('.', 1)[1]} = {shown}"]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *NETWORK]) + "\n"
 
 
 def workspace_from_environment() -> str:
@@ -105,14 +138,17 @@ def _dotted(name: str) -> str:
     return name.replace("_", ".", 1)
 
 
-def _from_file(workspace: Path | None) -> dict[str, Any]:
+def _tree(workspace: Path | None) -> dict[str, Any]:
     path = workspace / FILE_NAME if workspace else None
     if path is None or not path.exists():
         return {}
     try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidStudy(f"{FILE_NAME} cannot be read: {error}", hint="it must be a TOML file") from error
+
+
+def _flat(tree: Mapping[str, Any]) -> dict[str, Any]:
     loose = sorted(name for name, rows in tree.items() if not isinstance(rows, dict))
     if loose:
         raise InvalidStudy(f"unknown setting {loose[0]!r} ({FILE_NAME})", hint="see `tapetum config`")
