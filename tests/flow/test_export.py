@@ -14,7 +14,6 @@ import zarr
 from tapetum.errors import InvalidStudy, NotFound
 from tapetum.flow import Workspace
 from tapetum.flow.export import Exported, export, select
-from tapetum.formats.vendor import add_standard
 from tapetum.testing import dicom_series, radiograph, segmentation, siemens_mosaic, to_bytes
 
 
@@ -103,7 +102,6 @@ def test_functional_series_keeps_its_seconds_and_gets_its_bids_name(workspace: W
     volumes = np.random.default_rng(0).integers(0, 4000, (10, 5, 8, 10), dtype=np.uint16)
     files = [siemens_mosaic(one, number=at + 1, seconds=2.0 * at) for at, one in enumerate(volumes)]
     for one in files:
-        add_standard(one)
         one.BodyPartExamined, one.SeriesDescription = "BRAIN", "task rest"
     take_in(workspace, tmp_path / "in", files)
     (one,) = run(workspace, tmp_path / "out", "nifti", bids=True)
@@ -127,7 +125,6 @@ def test_diffusion_series_has_the_tables_of_dcm2niix(workspace: Workspace, tmp_p
     for at, (values, (b, direction)) in enumerate(zip(volumes, weights, strict=True)):
         one = siemens_mosaic(values, number=at + 1, seconds=3.0 * at, b_value=b, gradient=direction)
         one.BodyPartExamined, one.PatientPosition = "BRAIN", "HFS"
-        add_standard(one)
         files.append(one)
     take_in(workspace, tmp_path / "in", files)
     (one,) = run(workspace, tmp_path / "out", "nifti", bids=True)

@@ -6,7 +6,10 @@ import pydicom
 import pytest
 from pydicom.uid import ImplicitVRLittleEndian
 
-from tapetum.formats.vendor import add_standard
+from tapetum.formats import dicom
+from tapetum.formats.elements import Header, keyword_of, tag_of
+from tapetum.formats.vendor import add_standard, standard_elements
+from tapetum.protect import Pseudonymiser, deidentify
 from tapetum.testing import dicom_series, siemens_mosaic, to_bytes
 from tapetum.testing.mosaics import csa_header
 
@@ -97,8 +100,33 @@ def test_old_layout_of_the_csa_header_is_read_too() -> None:
     assert len(image.SliceLocationVector) == 7
 
 
-def test_what_is_added_is_plain_numbers_that_de_identification_lets_pass() -> None:
-    image = siemens_mosaic(VOLUME, b_value=1000, gradient=GRADIENT)
-    add_standard(image)
-    added = [image[name] for name in ("DiffusionBValue", "DiffusionGradientOrientation", "SliceLocationVector")]
-    assert {(element.tag.group, element.VR) for element in added} == {(0x0018, "FD"), (0x0018, "DS")}
+def walked(image: pydicom.FileDataset) -> Header:
+    return dicom.read(BytesIO(to_bytes(image))).header
+
+
+def test_weighting_and_place_survive_de_identification_as_plain_numbers() -> None:
+    header = walked(siemens_mosaic(VOLUME, b_value=1000, gradient=GRADIENT))
+    header.update(standard_elements(header))
+    clean = deidentify(header, Pseudonymiser(b"k" * 32))
+    assert not [tag for tag in clean if (tag >> 16) % 2]
+    assert clean.numbers("DiffusionBValue") == (1000,)
+    assert clean.numbers("DiffusionGradientOrientation") == GRADIENT
+    assert clean.numbers("SliceLocationVector") == (0, 3, 6, 9)
+
+
+def test_header_without_private_attributes_gets_nothing() -> None:
+    assert standard_elements(walked(mr())) == {}
+
+
+def test_header_that_says_it_already_gets_nothing_twice() -> None:
+    image = siemens_mosaic(VOLUME, b_value=1000)
+    image.DiffusionBValue = 999.0
+    assert [keyword_of(tag) for tag in standard_elements(walked(image))] == ["SliceLocationVector"]
+
+
+def test_damaged_private_attributes_are_no_reason_to_refuse_an_object() -> None:
+    header = walked(siemens_mosaic(VOLUME, b_value=1000))
+    header[0x0019100C] = ("IS", b"much")
+    header[tag_of("SliceThickness")] = ("DS", b"thick")
+    header[tag_of("SpacingBetweenSlices")] = ("DS", b"thick")
+    assert standard_elements(header) == {}

@@ -19,7 +19,7 @@ from pydicom.uid import UID
 from tapetum.acquire.policy import Policy
 from tapetum.acquire.walk import SPOOL_BYTES
 from tapetum.errors import RejectedInput
-from tapetum.formats import dicom
+from tapetum.formats import dicom, vendor
 from tapetum.formats.elements import Header, joined, tag_of
 from tapetum.model import Instance
 from tapetum.model.records import Role
@@ -76,6 +76,7 @@ class DicomIntake:
         file.seek(0)
         digest = self._names.digest([file.data] if isinstance(file, dicom.Held) else chunks(file))
         found = dicom.read(file)
+        found.header.update(vendor.standard_elements(found.header))  # before the private ones go
         institution = found.header.text("InstitutionName")
         site = self._policy.site or (self._names.site(institution) if institution else "")
         if self._catalogue.known([digest]):

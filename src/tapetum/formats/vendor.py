@@ -11,13 +11,19 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-__all__ = ["add_standard"]
+from tapetum.errors import RejectedInput
+from tapetum.formats.damage import parsing
+from tapetum.formats.elements import Element, Header, tag_of
+from tapetum.formats.foreign import to_pydicom
+
+__all__ = ["add_standard", "standard_elements"]
 
 SIEMENS, SIEMENS_CSA = (0x0019, "SIEMENS MR HEADER"), (0x0029, "SIEMENS CSA HEADER")
 GE_ACQUISITION, GE_PARAMETERS = (0x0019, "GEMS_ACQU_01"), (0x0043, "GEMS_PARM_01")
@@ -25,6 +31,16 @@ PHILIPS, PHILIPS_MR = (0x2001, "Philips Imaging DD 001"), (0x2005, "Philips MR I
 GE_ENCODES = 1_000_000_000  # GE adds this to a b-value to say that it is one of several
 CSA_TAG = struct.Struct("<64si4siii")
 MOST_CSA_ITEMS = 10_000
+
+PRIVATE_GROUPS = frozenset({0x0019, 0x0029, 0x0043, 0x2001, 0x2005})
+ADDED = ("DiffusionBValue", "DiffusionGradientOrientation", "SliceLocationVector")
+ASKED = {
+    tag_of(keyword)
+    for keyword in (
+        *ADDED, "ImageType", "ImageOrientationPatient", "SpacingBetweenSlices", "SliceThickness",
+        "InPlanePhaseEncodingDirection",
+    )
+}  # fmt: skip
 
 Block = tuple[int, str]
 Numbers = NDArray[np.float64]
@@ -41,6 +57,30 @@ def add_standard(header: Dataset) -> None:
     for keyword, value in found.items():
         if value is not None and keyword not in header:
             setattr(header, keyword, value)
+
+
+def standard_elements(header: Header) -> dict[int, Element]:
+    """The elements that `add_standard` would add to a header on its way through the door; most have none.
+
+    Private attributes that cannot be read say nothing: they are no reason to refuse an object.
+    """
+    if not any(tag >> 16 in PRIVATE_GROUPS for tag in header):
+        return {}
+    part = Header(header.encodings)
+    part.update({tag: one for tag, one in header.items() if tag >> 16 in PRIVATE_GROUPS or tag in ASKED})
+    with suppress(RejectedInput), parsing("the private attributes"):
+        dataset = to_pydicom(part)
+        add_standard(dataset)
+        added = [dataset[keyword] for keyword in ADDED if keyword in dataset and tag_of(keyword) not in part]
+        return {int(element.tag): (element.VR, _raw(element.VR, element.value)) for element in added}
+    return {}
+
+
+def _raw(vr: str, value: Any) -> bytes:
+    numbers = [float(one) for one in np.atleast_1d(value)]
+    if vr == "DS":
+        return "\\".join(f"{one:g}" for one in numbers).encode("ascii")
+    return struct.pack(f"<{len(numbers)}d", *numbers)
 
 
 def _diffusion(header: Dataset, csa: dict[str, Numbers]) -> dict[str, Any]:
