@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from tapetum.learn.result import (
     Candidate,
+    Characteristic,
     Check,
     Estimate,
     FlowStep,
@@ -11,6 +12,7 @@ from tapetum.learn.result import (
     Performance,
     Prediction,
     StudyResult,
+    Summary,
 )
 
 
@@ -41,6 +43,7 @@ def _result(test: Performance | None) -> StudyResult:
         predictions=[Prediction("p", "2.25.1", "test", 0.5, 0.25, 0.75, 1, "A")],
         lineage={"data_digest": "0" * 64, "seed": 1},
         test_by_site={"A": _performance()} if test else {},
+        characteristics=[Characteristic("age", Summary(2, 1, 50.0, 40.0, 60.0), Summary(1, 0, 1.0, 1.0, 1.0), 0.5)],
     )
 
 

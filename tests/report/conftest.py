@@ -12,6 +12,7 @@ from sklearn.metrics import brier_score_loss, precision_recall_curve, roc_auc_sc
 
 from tapetum.learn.result import (
     Candidate,
+    Characteristic,
     Check,
     Estimate,
     FlowStep,
@@ -19,6 +20,7 @@ from tapetum.learn.result import (
     Performance,
     Prediction,
     StudyResult,
+    Summary,
 )
 from tapetum.report import MontageTile, choose
 
@@ -87,6 +89,13 @@ def example_result(*, seed: int = 7, sites: bool = True, test: bool = True) -> S
             "seconds": 83.4,
         },
         test_by_site={SITES[-1]: tested} if tested and sites else {},
+        characteristics=[
+            Characteristic(
+                "age_years", Summary(150, 2, 61.5, 54.0, 70.0), Summary(50, 0, 64, 58, 71) if test else None, 0.2
+            ),
+            Characteristic("sex", Summary(150, 0, counts={"F": 81, "M": 69})),
+            Characteristic("vessel_density", Summary(150, 0, 9.96e-05, 8e-05, 1.2e-04)),
+        ],
     )
 
 

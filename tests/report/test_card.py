@@ -2,7 +2,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from tapetum.learn.result import Estimate, StudyResult
-from tapetum.report.card import card, limitations
+from tapetum.report.card import card, design, limitations
 
 Simulated = Callable[..., StudyResult]
 
@@ -27,7 +27,21 @@ def test_a_slope_whose_interval_leaves_out_one_is_a_limitation(simulated: Simula
 def test_a_model_fitted_again_after_its_test_says_so(simulated: Simulated) -> None:
     result = simulated()
     again = {**result.study, "validation": {"final_fit": "everyone"}}
-    assert "fitted again on everyone" in " ".join(dict(card(replace(result, study=again)))["Data"])
+    assert "fitted again on everyone" in " ".join(dict(card(replace(result, study=again)))["Updating"])
+    assert "is the one that was evaluated" in " ".join(dict(card(result))["Updating"])
+
+
+def test_what_only_people_know_stands_under_declarations(simulated: Simulated) -> None:
+    result = simulated()
+    told = {**result.study, "reporting": {"funding": "None.", "ethics": ""}}
+    assert dict(card(replace(result, study=told)))["Declarations"] == ["Funding: None."]
+    assert "Declarations" not in dict(card(result))
+
+
+def test_the_page_says_whether_it_is_development_or_evaluation(simulated: Simulated) -> None:
+    assert design(simulated()).endswith("on a test set of a hospital (Harbour)")
+    assert design(simulated(sites=False)).endswith("on a test set of other patients")
+    assert "internal validation only" in design(simulated(test=False))
 
 
 def test_what_the_study_file_leaves_out_is_said_to_be_left_out(simulated: Simulated) -> None:

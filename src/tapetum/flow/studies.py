@@ -66,15 +66,17 @@ def run_study(
     images = series.filter(pl.col("role") == "image")
     result, model = learn.run_study(study, images, workspace.observations(), progress=on_progress)
     folder = _folder(workspace, study.study.name)
+    packaged = predict.save(model, result, folder / "model")
     page = report.write(
         result,
         folder,
+        model=predict.load(packaged).digest,
         montage=_montage(workspace, result, images),
         quality=_quality(workspace, images),
         intake=_intake(workspace),
     )
     (folder / "result.json").write_text(json.dumps(result.to_json(), indent=1, ensure_ascii=False), encoding="utf-8")
-    return StudyRun(result, page, predict.save(model, result, folder / "model"), folder, rejected)
+    return StudyRun(result, page, packaged, folder, rejected)
 
 
 def _take_in(workspace: Workspace, study: Study, base: Path, on_progress: OnStudy) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 
 __all__ = [
     "Candidate",
+    "Characteristic",
     "Check",
     "Estimate",
     "FlowStep",
@@ -19,6 +20,7 @@ __all__ = [
     "Performance",
     "Prediction",
     "StudyResult",
+    "Summary",
 ]
 
 
@@ -80,6 +82,31 @@ class FlowStep:
 
 
 @dataclass(frozen=True, slots=True)
+class Summary:
+    """One characteristic of one set of ``n``: median and quartiles of a number, or ``counts`` of words."""
+
+    n: int
+    missing: int
+    median: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Characteristic:
+    """One characteristic of the development set and of the test set, if there is one.
+
+    ``difference`` is test minus development in standard deviations; NaN for words.
+    """
+
+    name: str
+    development: Summary
+    test: Summary | None = None
+    difference: float = math.nan
+
+
+@dataclass(frozen=True, slots=True)
 class Importance:
     """Loss of ROC-AUC when a feature is shuffled (permutation importance on out-of-fold data), with its interval."""
 
@@ -130,6 +157,7 @@ class StudyResult:
     predictions: list[Prediction]
     lineage: Mapping[str, Any]
     test_by_site: Mapping[str, Performance] = field(default_factory=dict)
+    characteristics: list[Characteristic] = field(default_factory=list)
 
     def sites_of(self, part: str) -> list[str]:
         """Sites of the people of a part (cv or test), as far as they are named."""
@@ -177,11 +205,24 @@ class StudyResult:
             ],
             lineage=tree["lineage"],
             test_by_site={site: _performance(row) for site, row in tree.get("test_by_site", {}).items()},
+            characteristics=[
+                Characteristic(
+                    row["name"],
+                    _summary(row["development"]),
+                    _summary(row["test"]) if row["test"] else None,
+                    _number(row["difference"]),
+                )
+                for row in tree.get("characteristics", [])
+            ],
         )
 
 
 def _performance(tree: Mapping[str, Any]) -> Performance:
     return Performance(**{**tree, "metrics": {name: _estimate(e) for name, e in tree["metrics"].items()}})
+
+
+def _summary(tree: Mapping[str, Any]) -> Summary:
+    return Summary(**{**tree, **{name: _number(tree[name]) for name in ("median", "low", "high")}})
 
 
 def _estimate(tree: Mapping[str, Any]) -> Estimate:

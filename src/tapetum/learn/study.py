@@ -26,6 +26,7 @@ __all__ = [
     "FeatureRule",
     "ModelRule",
     "OutcomeRule",
+    "ReportingRule",
     "Study",
     "StudyFacts",
     "ValidationRule",
@@ -188,6 +189,19 @@ class ValidationRule:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportingRule:
+    """``[reporting]``: what only people know and a reader must be told, each in a sentence or two."""
+
+    funding: str = ""
+    ethics: str = ""
+    protocol: str = ""
+    registration: str = ""
+    conflicts: str = ""
+    data_availability: str = ""
+    code_availability: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Study:
     """One study file, checked. Each attribute is one of its tables."""
 
@@ -198,6 +212,7 @@ class Study:
     cohort: CohortRule = field(default_factory=CohortRule)
     models: ModelRule = field(default_factory=ModelRule)
     validation: ValidationRule = field(default_factory=ValidationRule)
+    reporting: ReportingRule = field(default_factory=ReportingRule)
 
     def __post_init__(self) -> None:
         if self.outcome.observation in self.features.observations:

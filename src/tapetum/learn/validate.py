@@ -24,6 +24,7 @@ from scipy.special import expit
 
 from tapetum.errors import ValidationFailed
 from tapetum.learn.calibrate import Recalibration, cross_recalibrate, to_logit
+from tapetum.learn.characteristics import characteristics
 from tapetum.learn.cohort import Cohort, assemble
 from tapetum.learn.envelope import fit_envelope
 from tapetum.learn.fitted import WITHIN_95, FittedModel, bagged_spread, bags, fit_members, mean_probability
@@ -135,6 +136,7 @@ def run_study(
             "seconds": round(time.monotonic() - clock, 1),
         },
         test_by_site=tested_by_site,
+        characteristics=characteristics(cohort, observations, test),
     )
     return result, model
 

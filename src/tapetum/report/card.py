@@ -11,9 +11,9 @@ from typing import Any
 
 from tapetum.learn.result import Performance, StudyResult
 from tapetum.report.plates import chosen_performance, parts
-from tapetum.report.wording import count, metric, performance_sentence, plain
+from tapetum.report.wording import count, hospitals, metric, performance_sentence, plain
 
-__all__ = ["card", "headline", "limitations", "table"]
+__all__ = ["DECLARATIONS", "card", "design", "headline", "limitations", "table", "updating"]
 
 FEW = 100
 """Events, and units without, below which a validation is uncertain (Collins, Ogundimu and Altman 2016)."""
@@ -31,14 +31,29 @@ def card(result: StudyResult) -> list[tuple[str, list[str]]]:
         + "."
         for part in people
     ]
+    said = table(result.study, "reporting")
+    declared = [f"{label}: {said[key]}" for key, label in DECLARATIONS.items() if said.get(key)]
     return [
         ("Intended use", _told(told, "intended_use") or [SILENT]),
         ("Data", _told(told, "data_sources") + _data(result)),
         ("Performance", scores or ["No performance was estimated."]),
         ("Limitations", _told(told, "limitations") + limitations(result)),
         ("Out of scope", [OUT_OF_SCOPE]),
+        ("Updating", [updating(result)]),
+        *([("Declarations", declared)] if declared else []),
     ]
 
+
+DECLARATIONS = {
+    "funding": "Funding",
+    "ethics": "Ethics",
+    "protocol": "Protocol",
+    "registration": "Registration",
+    "conflicts": "Interests of the authors",
+    "data_availability": "Access to the data",
+    "code_availability": "Access to the code",
+}
+"""Keys of the study file's table ``[reporting]`` and what they are called."""
 
 SCORES = {"roc_auc": "ROC-AUC", "sensitivity": "sensitivity", "specificity": "specificity"}
 
@@ -46,6 +61,21 @@ OUT_OF_SCOPE = (
     "Decisions about patients without a clinician; images of another modality or of a kind that the development set "
     "did not hold, for which the model abstains."
 )
+
+
+def design(result: StudyResult) -> str:
+    """Which kind of study this is, in the words of TRIPOD+AI."""
+    if result.test is None:
+        return "Development of a prediction model, with internal validation only"
+    how = f"a test set of {hospitals(result.unseen_sites)}" if result.unseen_sites else "a test set of other patients"
+    return f"Development and evaluation of a prediction model, on {how}"
+
+
+def updating(result: StudyResult) -> str:
+    """Whether the model was changed after it had been evaluated."""
+    if table(result.study, "validation").get("final_fit") == "everyone":
+        return "After the test the packaged model was fitted again on everyone; the figures are of before."
+    return "None: the packaged model is the one that was evaluated."
 
 
 def limitations(result: StudyResult) -> list[str]:
@@ -94,8 +124,6 @@ def _data(result: StudyResult) -> list[str]:
                 f"{count(performance.events)} with the outcome"
                 + (f"; {'site' if len(sites) == 1 else 'sites'} {', '.join(sites)}." if sites else ".")
             )
-    if table(result.study, "validation").get("final_fit") == "everyone":
-        sentences.append("After the test the packaged model was fitted again on everyone; the figures are of before.")
     return sentences or ["The result does not say."]
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +13,25 @@ from markupsafe import Markup
 from tapetum.learn.plan import LEAST_OF_EACH
 from tapetum.learn.result import StudyResult
 from tapetum.report import wording
-from tapetum.report.card import card, headline, table
+from tapetum.report.card import card, design, headline, table
 from tapetum.report.montage import MontageTile, data_uri, grouped
 from tapetum.report.plates import NAMES, Plate, chosen_performance, main_part, parts, plates, site_groups
-from tapetum.report.tables import BAR, confusion, intake_rows, prediction_rows, quality_rows
-from tapetum.report.tripod import answers
+from tapetum.report.tables import (
+    BAR,
+    characteristic_rows,
+    characteristics_table,
+    confusion,
+    intake_rows,
+    prediction_rows,
+    quality_rows,
+)
+from tapetum.report.tripod import answers, stated
 
 __all__ = ["ENVIRONMENT", "render", "write"]
 
 LINEAGE = ("data_digest", "settings", "versions", "seed", "started_at", "seconds")
 FIRST_PREDICTIONS, MOST_PREDICTIONS = 50, 2000
+MOST_CHARACTERISTICS = 12
 PRINTED_PREDICTIONS = 20  # rows that style.css leaves on paper
 
 SECTIONS = {
@@ -51,7 +58,7 @@ ENVIRONMENT = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-ENVIRONMENT.filters |= {
+FILTERS: dict[str, Callable[..., Any]] = {
     "count": wording.count,
     "percent": wording.percent,
     "fraction": wording.fraction,
@@ -59,8 +66,9 @@ ENVIRONMENT.filters |= {
     "readable": lambda name: str(name).replace("_", " "),
     "inline": lambda plate: Markup(plate.inline),  # noqa: S704 - our own SVG, in which every text is escaped
     "data_uri": data_uri,
-    "pretty": lambda tree: _pretty(tree),
+    "pretty": wording.pretty,
 }
+ENVIRONMENT.filters |= FILTERS
 ENVIRONMENT.globals |= {
     "metric": wording.metric,
     "hospitals": wording.hospitals,
@@ -74,6 +82,7 @@ ENVIRONMENT.globals |= {
 def render(
     result: StudyResult,
     *,
+    model: str = "",
     montage: Sequence[MontageTile] = (),
     quality: pl.DataFrame | None = None,
     intake: Mapping[str, int] | None = None,
@@ -84,6 +93,7 @@ def render(
     Parameters
     ----------
     result : what the study found.
+    model : digest of the packaged model that lies in ``model/`` beside the page.
     montage : images to show; `montage.choose` names the predictions worth a look.
     quality : one row an image, one column a measure of its quality; summarised, not listed.
     intake : files by how they ended: ``stored``, ``duplicate``, and each rejection code.
@@ -94,13 +104,14 @@ def render(
     A whole HTML document, also well-formed XML: styles, figures and images are inside, there are no scripts, and the
     same arguments give the same bytes.
     """
-    return _page(result, plates(result), montage=montage, quality=quality, intake=intake, title=title)
+    return _page(result, plates(result), model=model, montage=montage, quality=quality, intake=intake, title=title)
 
 
 def write(
     result: StudyResult,
     folder: Path,
     *,
+    model: str = "",
     montage: Sequence[MontageTile] = (),
     quality: pl.DataFrame | None = None,
     intake: Mapping[str, int] | None = None,
@@ -108,7 +119,8 @@ def write(
 ) -> Path:
     """Write the page and its parts into ``folder`` (made when absent) and return the page's path.
 
-    ``report.html``; ``predictions.csv`` with every prediction; ``figures/`` with each figure as SVG, as PNG (except
+    ``report.html``; ``predictions.csv`` with every prediction; ``characteristics.csv`` with both sets side by side;
+    ``figures/`` with each figure as SVG, as PNG (except
     the flow diagram) and its numbers as CSV. Files of the same names are replaced. See `render` for the arguments.
     """
     drawn = plates(result)
@@ -120,8 +132,9 @@ def write(
         if plate.png is not None:
             (figures / f"{plate.name}.png").write_bytes(plate.png)
     _predictions_table(result).write_csv(folder / "predictions.csv")
+    characteristics_table(result).write_csv(folder / "characteristics.csv")
     page = folder / "report.html"
-    text = _page(result, drawn, montage=montage, quality=quality, intake=intake, title=title)
+    text = _page(result, drawn, model=model, montage=montage, quality=quality, intake=intake, title=title)
     page.write_text(text, encoding="utf-8")
     return page
 
@@ -130,6 +143,7 @@ def _page(
     result: StudyResult,
     drawn: Mapping[str, Plate],
     *,
+    model: str,
     montage: Sequence[MontageTile],
     quality: pl.DataFrame | None,
     intake: Mapping[str, int] | None,
@@ -165,12 +179,19 @@ def _page(
         "printed": PRINTED_PREDICTIONS,
         "main_part": main_part(result),
         "card": card(result),
-        "tripod": answers(result.study, sections=_sections(result, drawn, quality)),
+        "model_digest": model,
+        "design": design(result),
+        "characteristics": characteristic_rows(result, most=MOST_CHARACTERISTICS),
+        "tripod": answers(
+            result.study,
+            sections=_sections(result, drawn, quality=quality, model=model),
+            stated=stated(result, model=model),
+        ),
     }
     return ENVIRONMENT.get_template("report.html").render(context)
 
 
-def _sections(result: StudyResult, drawn: Mapping[str, Plate], quality: pl.DataFrame | None) -> set[str]:
+def _sections(result: StudyResult, drawn: Mapping[str, Plate], *, quality: pl.DataFrame | None, model: str) -> set[str]:
     """What the page really holds, in the words of `tripod`."""
     study, told = result.study, table(result.study, "study")
     present = {
@@ -182,6 +203,9 @@ def _sections(result: StudyResult, drawn: Mapping[str, Plate], quality: pl.DataF
         "performance": chosen_performance(result) is not None or result.test is not None,
         "threshold": bool(result.threshold_rule),
         "sites": "sites" in drawn,
+        "test-sites": bool(result.test_by_site),
+        "characteristics": bool(result.characteristics),
+        "comparison": bool(result.characteristics) and result.test is not None,
         "features": bool(result.importance),
         "predictions": bool(result.predictions),
         "guards": bool(result.checks),
@@ -189,6 +213,7 @@ def _sections(result: StudyResult, drawn: Mapping[str, Plate], quality: pl.DataF
         "outcome": bool(study.get("outcome")),
         "study-file": bool(study.get("features")),
         "use": bool(told.get("intended_use")),
+        "model": bool(model),
     }
     return {"summary", "card"} | {name for name, there in present.items() if there}
 
@@ -205,12 +230,6 @@ def _sites_without(result: StudyResult) -> dict[str, list[str]]:
     labels = {"test": "test set", "cv": "development set"}
     found = {label: sorted(set(result.sites_of(p)) - with_figures.get(p, set())) for p, label in labels.items()}
     return {label: names for label, names in found.items() if names}
-
-
-def _pretty(tree: object) -> str:
-    """JSON to read: a list of words or numbers stays on one line."""
-    text = json.dumps(tree, indent=2, ensure_ascii=False, default=str)
-    return re.sub(r"\[[^\[\]{}]*\]", lambda found: re.sub(r"\s*\n\s*", " ", found[0]), text)
 
 
 def _predictions_table(result: StudyResult) -> pl.DataFrame:

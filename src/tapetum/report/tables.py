@@ -13,11 +13,23 @@ from dataclasses import dataclass
 import polars as pl
 
 from tapetum.errors import REJECTIONS
-from tapetum.learn.result import Performance, Prediction, StudyResult
+from tapetum.learn.characteristics import AGE, SEX
+from tapetum.learn.result import Performance, Prediction, StudyResult, Summary
 from tapetum.report.plates import main_part, parts
-from tapetum.report.wording import NOTHING, count, fraction
+from tapetum.report.wording import NOTHING, count, fraction, percent, plain, quantity
 
-__all__ = ["Confusion", "IntakeRow", "PredictionRow", "confusion", "intake_rows", "prediction_rows", "quality_rows"]
+__all__ = [
+    "CharacteristicRow",
+    "Confusion",
+    "IntakeRow",
+    "PredictionRow",
+    "characteristic_rows",
+    "characteristics_table",
+    "confusion",
+    "intake_rows",
+    "prediction_rows",
+    "quality_rows",
+]
 
 BAR = 120  # CSS pixels from probability 0 to 1
 FIRST_WORDS = 4
@@ -118,7 +130,7 @@ def quality_rows(quality: pl.DataFrame) -> list[tuple[str, str, str, str, str]]:
                 rows.append((name, "none", "", "", missing))
                 continue
             at = [present.quantile(q, "linear") for q in (0.5, 0.05, 0.95, 0, 1)]
-            middle, low, high, least, most = (f"{value:.3g}".replace("-", "−") for value in at if value is not None)
+            middle, low, high, least, most = (quantity(value) for value in at if value is not None)
             rows.append((name, middle, f"{low} to {high}", f"{least} to {most}", missing))
         elif present.len() and (present.n_unique() < quality.height or quality.height == 1):
             words = Counter(str(value) for value in present).most_common()
@@ -126,6 +138,55 @@ def quality_rows(quality: pl.DataFrame) -> list[tuple[str, str, str, str, str]]:
             more = f" and {len(words) - FIRST_WORDS} more" if len(words) > FIRST_WORDS else ""
             rows.append((name, "", said + more, "", count(quality.height - len(present))))
     return rows
+
+
+@dataclass(frozen=True, slots=True)
+class CharacteristicRow:
+    """One characteristic in words: of each set, and how far the sets are apart."""
+
+    name: str
+    development: str
+    test: str
+    difference: str
+
+
+def characteristic_rows(result: StudyResult, *, most: int) -> list[CharacteristicRow]:
+    """Age and sex first, then the features by importance; at most ``most``."""
+    rank = {item.name: place for place, item in enumerate(sorted(result.importance, key=lambda i: -i.loss.value))}
+    people = {*AGE, *SEX}
+    ranked = sorted(result.characteristics, key=lambda row: (row.name not in people, rank.get(row.name, len(rank))))
+    return [
+        CharacteristicRow(
+            row.name,
+            _summary(row.development),
+            _summary(row.test) if row.test else "",
+            plain(row.difference) if math.isfinite(row.difference) else "",
+        )
+        for row in ranked[:most]
+    ]
+
+
+def characteristics_table(result: StudyResult) -> pl.DataFrame:
+    """Every characteristic of both sets as numbers: one row a set, and for words one row a word."""
+    columns = {"characteristic": pl.String, "set": pl.String, "n": pl.Int64, "missing": pl.Int64, "median": pl.Float64}
+    columns |= {"first_quartile": pl.Float64, "third_quartile": pl.Float64, "word": pl.String, "count": pl.Int64}
+    rows: list[tuple[object, ...]] = []
+    for item in result.characteristics:
+        for name, summary in (("development", item.development), ("test", item.test)):
+            if summary is not None:
+                told = (item.name, name, summary.n, summary.missing, summary.median, summary.low, summary.high)
+                rows += [(*told, word, times) for word, times in summary.counts.items()] or [(*told, None, None)]
+    return pl.DataFrame(rows, schema=columns, orient="row")
+
+
+def _summary(summary: Summary) -> str:
+    missing = f"; {count(summary.missing)} missing" if summary.missing else ""
+    if summary.counts:
+        known = summary.n - summary.missing
+        return ", ".join(f"{word} {count(n)} ({percent(n / known)})" for word, n in summary.counts.items()) + missing
+    if not math.isfinite(summary.median):
+        return "none known"
+    return f"{quantity(summary.median)} ({quantity(summary.low)} to {quantity(summary.high)})" + missing
 
 
 def intake_rows(intake: Mapping[str, int]) -> list[IntakeRow]:

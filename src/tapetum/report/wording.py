@@ -5,7 +5,9 @@ In: floats and `Estimate`.  Out: short strings.  Start reading at `with_interval
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 from tapetum.learn.result import Estimate, Performance
@@ -21,6 +23,8 @@ __all__ = [
     "percent",
     "performance_sentence",
     "plain",
+    "pretty",
+    "quantity",
     "small",
     "with_interval",
 ]
@@ -80,6 +84,36 @@ def percent(value: float) -> str:
     else:
         text = f"{100 * value:.0f}"
     return f"{text}{THIN}%"
+
+
+def pretty(tree: object) -> str:
+    """JSON to read: a list of words or numbers stays on one line.
+
+    >>> print(pretty({"a": [1, 2]}))
+    {
+      "a": [ 1, 2 ]
+    }
+    """
+    text = json.dumps(tree, indent=2, ensure_ascii=False, default=str)
+    return re.sub(r"\[[^\[\]{}]*\]", lambda found: re.sub(r"\s*\n\s*", " ", found[0]), text)
+
+
+def quantity(value: float) -> str:
+    """A number of any size in three digits.
+
+    >>> quantity(0.5), quantity(1234.5), quantity(-9.96e-05), quantity(3.2e7)
+    ('0.5', '1230', '−0.0000996', '3.2 × 10^7')
+    """
+    if value == 0 or not math.isfinite(value):
+        return "0" if value == 0 else NOTHING
+    power = math.floor(math.log10(abs(value)))
+    if -6 <= power < 6:
+        rounded = round(value, 2 - power)
+        text = f"{rounded:.{max(0, 2 - power)}f}"
+        text = text.rstrip("0").rstrip(".") if "." in text else text
+    else:
+        text = f"{value / 10**power:.3g} × 10^{power}"
+    return text.replace("-", "−")
 
 
 def count(value: int) -> str:
