@@ -149,6 +149,37 @@ def test_the_help_loads_no_heavy_library() -> None:
     assert ran.stdout.strip() == "[]"
 
 
+def test_verify_exits_with_0_when_all_is_whole_and_with_1_when_a_blob_changed(run, hospital, disk) -> None:
+    run("acquire", disk, "-w", hospital)
+    whole = run("verify", "-w", hospital, "--json")
+    assert (whole.status, json.loads(whole.out)["whole"]) == (0, 3)
+    blob = next((hospital / "blobs").glob("??/*"))
+    blob.chmod(0o600)
+    blob.write_bytes(blob.read_bytes()[:-1] + b"?")
+    ran = run("verify", "-w", hospital)
+    assert ran.status == 1
+    assert "changed: 1" in ran.out
+    (row,) = json.loads(run("verify", "-w", hospital, "--json").out)["wrong"]
+    assert row["blob"].endswith(blob.name)
+
+
+def test_repair_brings_a_lost_catalogue_back(run, hospital, disk) -> None:
+    run("acquire", disk, "-w", hospital)
+    before = run("series", "-w", hospital, "--json").out
+    (hospital / "catalogue.db").write_bytes(b"damaged")
+    for left in hospital.glob("catalogue.db-*"):
+        left.unlink()
+    ran = run("repair", "-w", hospital, "--json")
+    assert (ran.status, json.loads(ran.out)["restored"]) == (0, 3)
+    assert run("series", "-w", hospital, "--json").out == before
+
+
+def test_linking_in_a_workspace_that_replaces_identities_is_a_usage_error(run, hospital, disk) -> None:
+    ran = run("acquire", disk, "--link", "-w", hospital)
+    assert ran.status == 2
+    assert "protect.deidentify" in ran.err
+
+
 def test_ctrl_c_stops_acquire_with_130_and_the_next_run_goes_on(hospital: Path, tmp_path: Path) -> None:
     many = tmp_path / "many"
     many.mkdir()
