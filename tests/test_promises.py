@@ -39,9 +39,15 @@ TESTED_ELSEWHERE = {
     "report/plates.py": "report/test_figures.py",
     # Contracts are inherited by the tests of each adapter.
     "testing/contracts.py": "store/test_blobs.py",
+    "testing/queries.py": "store/test_catalogue.py",
+    # What a query finds and what a batch leaves is seen in a catalogue only, and in each database.
+    "store/batch.py": "store/test_catalogue.py",
+    "store/matching.py": "store/test_catalogue.py",
+    "store/search.py": "store/test_catalogue.py",
     # Run whenever a catalogue is opened.
     "store/migrations/env.py": "store/test_catalogue.py",
     "store/migrations/versions/0001_first.py": "store/test_catalogue.py",
+    "store/migrations/versions/0002_levels.py": "store/test_database.py",
     # Commands are tested as a person types them, all in one place.
     **{path.relative_to(SOURCE).as_posix(): "cli/test_commands.py" for path in (SOURCE / "cli").glob("*.py")},
 }
