@@ -19,8 +19,11 @@ from urllib.error import URLError
 import pytest
 
 from tapetum.errors import InvalidStudy, NotFound, TapetumError
+from tapetum.flow import Workspace
+from tapetum.flow.keeping import repair, verify
 from tapetum.store import S3Blobs
 from tapetum.store import s3 as module
+from tapetum.testing import dicom_series, to_bytes
 from tapetum.testing.contracts import BlobStoreContract
 
 LARGE = 20 << 20
@@ -222,3 +225,23 @@ def test_a_prefix_is_not_needed_and_two_archives_in_one_bucket_do_not_meet(bucke
     key = root.put(b"root")
     assert key not in other
     assert list(other.keys()) == []
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_workspace_on_a_bad_line_takes_in_checks_and_repairs(bucket: str, line: Line, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    for number, item in enumerate(dicom_series(slices=4)):
+        (tmp_path / "disk" / f"{number}").write_bytes(to_bytes(item))
+    workspace = Workspace.create(tmp_path / "hospital", store_blobs_url=bucket)
+    line.fail(every=4)
+    assert workspace.acquire([tmp_path / "disk"]).outcomes["stored"] == 4
+    before = workspace.series().rows()
+    workspace.catalogue.close()
+    (tmp_path / "hospital" / "catalogue.db").unlink()
+    assert repair(workspace.folder, store_blobs_url=bucket).restored == 4
+    again = Workspace(workspace.folder, store_blobs_url=bucket)
+    assert again.series().rows() == before
+    checked = verify(again)
+    assert (checked.blobs, checked.wrong) == (4, [])
+    assert not (workspace.folder / "blobs").exists()
+    assert line.failures > 3
