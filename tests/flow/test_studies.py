@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tapetum.errors import LeakageFound, NotFound
+from tapetum.errors import InvalidStudy, LeakageFound, NotFound
 from tapetum.flow import Workspace
 from tapetum.flow.predictions import predict_paths
-from tapetum.flow.studies import run_study
+from tapetum.flow.studies import check_study, run_study
 from tapetum.testing import dicom_series, to_bytes
 
 
@@ -101,6 +101,30 @@ def test_studies_of_other_names_never_share_a_folder(workspace: Workspace, study
         folders.add(run_study(workspace, study).folder.name)
     assert len(folders) == 4
     assert "肺癌" in folders
+
+
+def test_a_checked_study_is_the_one_that_runs(study: Path) -> None:
+    assert check_study(study).data.mapping == "mapping.toml"
+
+
+def test_a_recipe_that_does_not_exist_is_found_before_anything_runs(study: Path) -> None:
+    study.write_text(study.read_text().replace('recipes = ["picture"]', 'recipes = ["pictures"]'))
+    with pytest.raises(InvalidStudy, match="did you mean 'picture'"):
+        check_study(study)
+
+
+@pytest.mark.parametrize(("right", "wrong"), [('kind = "text"', 'kind = "txet"'), ("[columns]", "[colums]")])
+def test_a_wrong_word_in_the_mapping_is_found_before_anything_runs(study: Path, right: str, wrong: str) -> None:
+    mapping = study.parent / "mapping.toml"
+    mapping.write_text(mapping.read_text().replace(right, wrong))
+    with pytest.raises(InvalidStudy):
+        check_study(study)
+
+
+def test_a_mapping_that_is_not_there_is_found_before_anything_runs(study: Path) -> None:
+    (study.parent / "mapping.toml").unlink()
+    with pytest.raises(InvalidStudy, match="mapping"):
+        check_study(study)
 
 
 def test_files_of_a_study_that_were_rejected_are_counted(workspace: Workspace, study: Path) -> None:

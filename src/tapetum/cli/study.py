@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tapetum.cli.talk import Json, WorkspaceOption, items_bar, open_workspace, show, stderr
-from tapetum.flow.studies import run_study
-from tapetum.learn import read_study
+from tapetum.flow.studies import check_study, run_study
 
 __all__ = ["check", "run"]
 
@@ -51,11 +50,11 @@ def run(study: Path, *, workspace: WorkspaceOption = None, json: Json = False) -
 
 
 def check(study: Path, *, json: Json = False) -> None:
-    """Check a study file without running it, and print what it ends up with.
+    """Check a study file, its recipes and its mapping without running it, and print what it ends up with.
 
     Parameters
     ----------
     study
         The study file.
     """
-    show(read_study(study).to_json(), as_json=json)
+    show(check_study(study).to_json(), as_json=json)

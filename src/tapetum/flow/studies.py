@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import re
@@ -12,14 +13,15 @@ from pathlib import Path
 
 import polars as pl
 
-from tapetum import learn, predict, report, standardise
-from tapetum.errors import TapetumError
+from tapetum import acquire, learn, predict, report, standardise
+from tapetum.describe import RECIPES
+from tapetum.errors import InvalidStudy, TapetumError
 from tapetum.flow import stages
 from tapetum.flow.workspace import Workspace
 from tapetum.learn import Prediction, Study, StudyResult
 from tapetum.report import MontageTile
 
-__all__ = ["OnStudy", "StudyRun", "run_study"]
+__all__ = ["OnStudy", "StudyRun", "check_study", "run_study"]
 
 OnStudy = Callable[[str, int, int], None]
 
@@ -55,7 +57,7 @@ def run_study(
     -------
     The result; ``studies/<name>/`` of the workspace then holds report, figures, numbers, result and model.
     """
-    study = learn.read_study(path)
+    study = check_study(path)
     rejected = _take_in(workspace, study, Path(path).parent, on_progress)
     modality = study.cohort.modality
     for recipe in study.features.recipes:
@@ -77,6 +79,25 @@ def run_study(
     )
     (folder / "result.json").write_text(json.dumps(result.to_json(), indent=1, ensure_ascii=False), encoding="utf-8")
     return StudyRun(result, page, packaged, folder, rejected)
+
+
+def check_study(path: str | Path) -> Study:
+    """Read a study file, and check what it names outside of itself: its recipes and its mapping.
+
+    Raises
+    ------
+    NotFound : no such study file.
+    InvalidStudy : the file is wrong (`learn.read_study`), a recipe does not exist, or the mapping cannot be used.
+    """
+    study = learn.read_study(path)
+    for recipe in study.features.recipes:
+        if recipe not in RECIPES:
+            close = difflib.get_close_matches(recipe, RECIPES, 1)
+            hint = f"did you mean {close[0]!r}?" if close else "known are " + ", ".join(sorted(RECIPES))
+            raise InvalidStudy(f"[features] recipes names {recipe!r}, which does not exist", hint=hint)
+    if study.data.mapping:
+        acquire.read_mapping(Path(path).parent / study.data.mapping)
+    return study
 
 
 def _take_in(workspace: Workspace, study: Study, base: Path, on_progress: OnStudy) -> int:
