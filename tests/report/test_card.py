@@ -24,6 +24,25 @@ def test_a_slope_whose_interval_leaves_out_one_is_a_limitation(simulated: Simula
     assert "too extreme" not in " ".join(limitations(result))
 
 
+def test_two_sites_that_were_not_held_out_are_a_limitation(simulated: Simulated) -> None:
+    result = simulated()
+    mixed = [replace(row, site="AB"[number % 2]) for number, row in enumerate(result.predictions)]
+    study = {**result.study, "validation": {"hold_out_sites": False}}
+    assert "The 2 sites were not held out" in " ".join(limitations(replace(result, study=study, predictions=mixed)))
+    assert "were not held out" not in " ".join(limitations(result))
+
+
+def test_few_sites_to_learn_from_and_one_to_test_on_are_limitations(simulated: Simulated) -> None:
+    result = simulated()
+    said = " ".join(limitations(result))
+    assert "The test set is of a hospital (Harbour) only" in said
+    assert "The development set has 3 sites: in cross-validation each model was made at 2" in said
+    two = [replace(row, site={"St Anna": "Riverside"}.get(row.site, row.site)) for row in result.predictions]
+    assert "has 2 sites: in cross-validation each model was made at one" in " ".join(
+        limitations(replace(result, predictions=two))
+    )
+
+
 def test_a_model_fitted_again_after_its_test_says_so(simulated: Simulated) -> None:
     result = simulated()
     again = {**result.study, "validation": {"final_fit": "everyone"}}

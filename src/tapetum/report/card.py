@@ -18,6 +18,9 @@ __all__ = ["DECLARATIONS", "card", "design", "headline", "limitations", "table",
 FEW = 100
 """Events, and units without, below which a validation is uncertain (Collins, Ogundimu and Altman 2016)."""
 
+FEW_SITES = 5
+"""Sites below which nothing can be said about how much sites differ."""
+
 SILENT = "The study file does not say."
 
 
@@ -93,16 +96,40 @@ def limitations(result: StudyResult) -> list[str]:
             f"The figures rest on {count(main.events)} units with the outcome and {count(main.n - main.events)} "
             f"without; fewer than {FEW} of either make them uncertain."
         )
-    sites = {row.site for row in result.predictions if row.site}
-    if len(sites) < 2:
-        found.append("The data come from one site, or no site is named: how it does elsewhere is not known.")
-    return found + _calibration_limits(main)
+    return found + _site_limits(result) + _calibration_limits(main)
 
 
 def table(tree: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """A table of the study file, empty when it is absent or something else."""
     found = tree.get(name)
     return found if isinstance(found, Mapping) else {}
+
+
+def _site_limits(result: StudyResult) -> list[str]:
+    developed, tested = result.sites_of("cv"), result.sites_of("test")
+    sites = sorted({*developed, *tested})
+    if len(sites) < 2:
+        return ["The data come from one site, or no site is named: how it does elsewhere is not known."]
+    found = []
+    apart = table(result.study, "validation").get("hold_out_sites") is True
+    if not apart and not result.unseen_sites:
+        found.append(
+            f"The {len(sites)} sites were not held out: every figure is of sites that the model was made at, "
+            "so how it does at another one is not known."
+        )
+    if result.unseen_sites and len(tested) < FEW_SITES:
+        found.append(
+            f"The test set is of {hospitals(tested)} only: how much hospitals differ cannot be told from so few, "
+            "and the next one may lie outside the intervals."
+        )
+    if apart and len(developed) <= FEW_SITES:
+        left = len(developed) - 1
+        found.append(
+            f"The development set has {len(developed)} sites: in cross-validation each model was made at "
+            f"{'one' if left == 1 else left} and tried at another, so the cross-validated figures are of models that "
+            "had seen fewer sites than the final one."
+        )
+    return found
 
 
 def _calibration_limits(performance: Performance) -> list[str]:
