@@ -4,12 +4,14 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import highdicom
 import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
 import SimpleITK
 import zarr
+from pydicom.sr.codedict import codes
 
 from tapetum.errors import InvalidStudy, NotFound
 from tapetum.flow import Workspace
@@ -222,3 +224,19 @@ def test_patient_number_cannot_lead_out_of_the_folder(workspace: Workspace, tmp_
 def test_bids_in_another_form_is_refused(workspace: Workspace, tmp_path: Path) -> None:
     with pytest.raises(InvalidStudy):
         run(workspace, tmp_path / "out", "dicom", bids=True)
+
+
+def test_label_map_segmentation_is_a_mask_of_its_image(workspace: Workspace, tmp_path: Path) -> None:
+    slices = dicom_series()
+    labels = np.zeros((8, 32, 32), np.uint8)
+    labels[3:5, 10:20, 10:20] = 1
+    organ = highdicom.seg.SegmentDescription(
+        1, "liver", codes.SCT.Organ, codes.SCT.Liver, highdicom.seg.SegmentAlgorithmTypeValues.MANUAL
+    )
+    drawn = highdicom.seg.Segmentation(
+        slices, labels, "LABELMAP", [organ], highdicom.UID(), 7, highdicom.UID(), 1, "m", "m", "1", "1"
+    )
+    take_in(workspace, tmp_path / "in", [*slices, drawn])
+    (region,) = workspace.regions(next(one for one in select(workspace, []) if one.role == "image").series_instance_uid)
+    assert region.label == "liver"
+    assert np.array_equal(region.array, labels == 1)

@@ -1,11 +1,18 @@
+from io import BytesIO
+from itertools import product
+
+import highdicom
 import numpy as np
+import pydicom
 import pytest
 from pydicom import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.uid import ExplicitVRLittleEndian, JPEGLSLossless, RLELossless
 
 from tapetum.errors import InvalidGeometry, RejectedInput
 from tapetum.formats import seg
 from tapetum.model import Code, Geometry
-from tapetum.testing import dicom_series, segmentation
+from tapetum.testing import dicom_series, segmentation, to_bytes
 
 SERIES = dicom_series(slices=6, rows=10, columns=12)
 GRID = Geometry((6, 10, 12), (2.5, 0.8, 0.8), (-12, -12, -10), frame_of_reference_uid=SERIES[0].FrameOfReferenceUID)
@@ -90,3 +97,58 @@ def test_frame_without_a_place_is_refused() -> None:
     with pytest.raises(RejectedInput) as caught:
         seg.read(drawn, GRID)
     assert caught.value.code == "missing-attribute"
+
+
+def by_highdicom(kind: str, labels: np.ndarray, syntax: str = ExplicitVRLittleEndian, **more: object) -> Dataset:
+    """A segmentation of the labels 1 and 2 that highdicom wrote."""
+    described = [
+        highdicom.seg.SegmentDescription(
+            number, f"organ {number}", codes.SCT.Organ, codes.SCT.Liver, highdicom.seg.SegmentAlgorithmTypeValues.MANUAL
+        )
+        for number in (1, 2)
+    ]
+    made = highdicom.seg.Segmentation(
+        LARGE,
+        labels,
+        kind,
+        described,
+        series_instance_uid=highdicom.UID(),
+        series_number=1,
+        sop_instance_uid=highdicom.UID(),
+        instance_number=1,
+        manufacturer="m",
+        manufacturer_model_name="m",
+        software_versions="1",
+        device_serial_number="1",
+        transfer_syntax_uid=syntax,
+        **more,
+    )
+    return pydicom.dcmread(BytesIO(to_bytes(made)))
+
+
+LARGE = dicom_series(slices=4, rows=40, columns=36)
+LARGE_GRID = Geometry(
+    (4, 40, 36), (2.5, 0.8, 0.8), (-12, -12, -10), frame_of_reference_uid=LARGE[0].FrameOfReferenceUID
+)
+LABELS = np.random.default_rng(0).integers(0, 3, LARGE_GRID.shape).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("kind", "syntax"),
+    [
+        ("BINARY", ExplicitVRLittleEndian),
+        *product(["FRACTIONAL", "LABELMAP"], [ExplicitVRLittleEndian, RLELossless, JPEGLSLossless]),
+    ],
+)
+def test_what_highdicom_wrote_is_read_back_voxel_by_voxel(kind: str, syntax: str) -> None:
+    found = seg.read(by_highdicom(kind, LABELS, syntax), LARGE_GRID)
+    assert [one.label for one in found] == ["organ 1", "organ 2"]
+    assert np.array_equal(found[0].array, LABELS == 1)
+    assert np.array_equal(found[1].array, LABELS == 2)
+
+
+def test_coloured_label_map_holds_segments_not_colours() -> None:
+    palette = highdicom.PaletteColorLUTTransformation.from_colors(["black", "red", "blue"])
+    drawn = by_highdicom("LABELMAP", LABELS, palette_color_lut_transformation=palette)
+    assert drawn.PhotometricInterpretation == "PALETTE COLOR"
+    assert np.array_equal(seg.read(drawn, LARGE_GRID)[1].array, LABELS == 2)

@@ -29,6 +29,7 @@ from tapetum.protect import Pseudonymiser, deidentify, identifiers, may_show_ide
 __all__ = ["KEPT_ATTRIBUTES", "DicomIntake", "chunks"]
 
 SEGMENTATION, STRUCTURE_SET = "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.481.3"
+LABEL_MAP = "1.2.840.10008.5.1.4.1.1.66.7"
 # What a peer may ask for: the matching and return keys of PS3.4 C.6 and PS3.18 10.6.1.2 and 10.6.3.3, and what our own
 # stages want to know. By level: patient, study, series, instance.
 KEPT_ATTRIBUTES = (
@@ -135,7 +136,9 @@ def _instance(
 ) -> Instance:
     """The row of an object. What shows nothing (a report, a presentation state) is neither image nor mask."""
     sop_class = attributes["SOPClassUID"]
-    role: Role = "mask" if sop_class in (SEGMENTATION, STRUCTURE_SET) else "image" if header.has("Rows") else "other"
+    role: Role = (
+        "mask" if sop_class in (SEGMENTATION, LABEL_MAP, STRUCTURE_SET) else "image" if header.has("Rows") else "other"
+    )
     attributes["site"] = site
     return Instance(
         sop_instance_uid=header.text("SOPInstanceUID"),
@@ -166,7 +169,7 @@ def _name_of(header: Header) -> str:
 
 
 def _is_image(header: Header) -> bool:
-    return "Image Storage" in _name_of(header) or header.text("SOPClassUID") == SEGMENTATION
+    return "Image Storage" in _name_of(header) or header.text("SOPClassUID") in (SEGMENTATION, LABEL_MAP)
 
 
 def _refuse_what_is_no_image(found: dicom.DicomObject) -> None:
@@ -201,7 +204,7 @@ def _attributes(header: Header, syntax: UID) -> dict[str, str]:
 def _referenced_series(header: Header) -> str:
     """Which image series a SEG or RTSTRUCT speaks of (the first, when there are several)."""
     sop_class = header.text("SOPClassUID")
-    if sop_class == SEGMENTATION:
+    if sop_class in (SEGMENTATION, LABEL_MAP):
         return header.first("ReferencedSeriesSequence").text("SeriesInstanceUID")
     if sop_class == STRUCTURE_SET:
         study = header.first("ReferencedFrameOfReferenceSequence").first("RTReferencedStudySequence")

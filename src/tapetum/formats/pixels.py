@@ -62,7 +62,7 @@ def check_pixels(dataset: Dataset) -> None:
         _check(dataset)
 
 
-def decode(dataset: Dataset) -> NDArray[Any]:
+def decode(dataset: Dataset, *, palette: bool = True) -> NDArray[Any]:
     """Decode the stored values of all frames.
 
     YBR and PALETTE COLOR become RGB, whatever the planar configuration. Bits above High Bit, where old overlays lie,
@@ -71,6 +71,7 @@ def decode(dataset: Dataset) -> NDArray[Any]:
     Parameters
     ----------
     dataset : an image object with its pixel data; not modified.
+    palette : whether the numbers of PALETTE COLOR become colours; in a label map they are segments.
 
     Returns
     -------
@@ -85,7 +86,7 @@ def decode(dataset: Dataset) -> NDArray[Any]:
     family = FAMILY[_syntax(dataset)]
     with parsing("the pixel data"):
         array = _decode_native(dataset) if family == "native" else _decode_streams(dataset, family)
-        if dataset.PhotometricInterpretation == "PALETTE COLOR":
+        if palette and dataset.PhotometricInterpretation == "PALETTE COLOR":
             return _to_bytes(np.asarray(apply_color_lut(array, dataset))[..., :3])
         return array
 

@@ -21,6 +21,7 @@ from tapetum.model import Code, Geometry, Region
 __all__ = ["read"]
 
 THRESHOLD = 0.5
+BACKGROUND = Code("125040", "DCM", "Background")
 TOLERANCE_VOXELS = 0.05
 HINT = "draw the segments on this image, or resample them to its grid first"
 
@@ -37,8 +38,8 @@ def read(dataset: Dataset, grid: Geometry, *, sources: Collection[str] = ()) -> 
 
     Returns
     -------
-    One region for each item of the Segment Sequence, in its order, empty ones included. ``code`` is the Segmented
-    Property Type.
+    One region for each item of the Segment Sequence, in its order, empty ones included; the background of a label map
+    is none. ``code`` is the Segmented Property Type.
 
     Raises
     ------
@@ -52,10 +53,14 @@ def read(dataset: Dataset, grid: Geometry, *, sources: Collection[str] = ()) -> 
 
 def _read(dataset: Dataset, grid: Geometry, sources: Collection[str]) -> list[Region]:
     _check_space(dataset, grid, sources)
-    pixels = decode(dataset)
     kind = str(dataset.get("SegmentationType", "BINARY"))
+    pixels = decode(dataset, palette=False)
     limit = THRESHOLD * float(dataset.get("MaximumFractionalValue") or 1) if kind == "FRACTIONAL" else 1
-    segments = {int(item.SegmentNumber): item for item in dataset.get("SegmentSequence", [])}
+    segments = {
+        int(item.SegmentNumber): item
+        for item in dataset.get("SegmentSequence", [])
+        if kind != "LABELMAP" or _code(item) != BACKGROUND
+    }
     masks = {number: np.zeros(grid.shape, bool) for number in segments}
     for frame in range(frame_count(dataset)):
         index = _slice_of(dataset, frame, grid)

@@ -137,7 +137,9 @@ def read_zarr(folder: Path) -> Image:
         array = group["0"]
         if not isinstance(array, zarr.Array):
             raise KeyError("0")
-        values = np.asarray(array[...]).astype(np.dtype(facts["dtype"]), copy=False)
+        values = np.empty(array.shape, np.dtype(facts["dtype"]))
+        for block in _blocks(array.shape, array.chunks):
+            values[block] = array[block]
     place = facts["geometry"]
     return Image(
         values,
