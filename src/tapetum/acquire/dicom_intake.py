@@ -77,7 +77,8 @@ class DicomIntake:
         file.seek(0)
         digest = self._names.digest([file.data] if isinstance(file, dicom.Held) else chunks(file))
         found = dicom.read(file)
-        found.header.update(vendor.standard_elements(found.header))  # before the private ones go
+        if found.header.text("Modality") == "MR":  # b-values and mosaics, before the private attributes go
+            found.header.update(vendor.standard_elements(found.header))
         institution = found.header.text("InstitutionName")
         site = self._policy.site or (self._names.site(institution) if institution else "")
         if self._catalogue.known([digest]):
