@@ -76,11 +76,11 @@ def listen(
     )
     peers = dict(_peer(text) for text in peer or ())
     tls = _tls(tls_certificate, tls_key, tls_clients) if tls_certificate else None
-    threading.excepthook = _tell_where
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _setter(stop))
     with _door(opened) as door, _server(opened, door, rules, peers, tls) as server:
+        threading.excepthook = _tell_where
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _setter(stop))
         sys.stdout.write(f"{rules.ae_title} listens on {opened.settings.dimse_host}:{server.port}\n")
         sys.stdout.flush()
         stop.wait()

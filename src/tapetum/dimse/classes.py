@@ -41,6 +41,7 @@ SERVICES: dict[str, Service] = {
     **dict.fromkeys(MOVE, "move"),
     **dict.fromkeys(GET, "get"),
 }
+STORAGE_ARC = "1.2.840.10008.5.1.4.1.1."
 OBJECTS = ("1.2.840.10008.5.1.4.", "1.2.840.10008.5.1.1.")
 PREFIX = "1.2.840.10008.1.2"
 # Pixels that lie elsewhere (JPIP), live streams, and containers that are no data set: there would be nothing to keep.
@@ -59,7 +60,8 @@ def service_of(sop_class_uid: str, *, unknown: bool = False) -> Service | None:
         return SERVICES[sop_class_uid]
     uid = UID(sop_class_uid, config.IGNORE)
     if not uid.type:
-        return "store" if unknown and uid else None
+        newer = uid.startswith(STORAGE_ARC)  # classes of the standard that are younger than pydicom's dictionary
+        return "store" if newer or (unknown and uid) else None
     return "store" if uid.type == "SOP Class" and uid.startswith(OBJECTS) and "Storage" in uid.name else None
 
 

@@ -146,6 +146,8 @@ def transcoded(file: BinaryIO, transfer_syntax: str) -> bytes:
             file.seek(0)
             dataset = pydicom.dcmread(file, force=True)
             syntax = UID(str(getattr(dataset, "file_meta", Dataset()).get("TransferSyntaxUID", PLAIN[1])))
+        if "SOPInstanceUID" not in dataset:
+            raise RejectedInput("unreadable", "a stored object is not what it was")
         if syntax.is_encapsulated:
             _put_native(dataset)
         with parsing("a stored object"):
