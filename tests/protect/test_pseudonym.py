@@ -55,3 +55,9 @@ def test_a_sealed_place_is_read_with_the_key_and_with_no_other() -> None:
     assert NAMES.unseal(sealed) == place
     with pytest.raises(InvalidToken):
         OTHERS.unseal(sealed)
+
+
+def test_uids_that_dicom_registered_lately_stay_as_they_are() -> None:
+    names = Pseudonymiser(b"k" * 32)
+    assert names.uid("1.2.840.10008.5.1.4.1.1.66.7") == "1.2.840.10008.5.1.4.1.1.66.7"
+    assert names.uid("1.2.840.10008.5.1.4.1.1.66.7.4711").startswith("2.25.")
