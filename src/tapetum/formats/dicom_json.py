@@ -39,6 +39,7 @@ def to_json_model(
     Source: PS3.18 F.2.2 to F.2.7, Table F.2.3-1.
     """
     model: dict[str, Any] = {}
+    encodings = header.encodings
     for tag in sorted(header):
         name = _name(tag)
         vr, value = element = header[tag]
@@ -53,7 +54,7 @@ def to_json_model(
         elif not value:
             continue
         elif vr in TEXT_VRS or vr in NUMBER_BYTES:
-            values = _values(vr, decoded(element, header.encodings))
+            values = _values(vr, decoded(element, encodings))
             if values:
                 entry["Value"] = values
         elif bulk_data_uri is not None and len(value) > INLINE_BYTES:
