@@ -1,4 +1,5 @@
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -38,8 +39,7 @@ def test_frames_are_those_of_the_whole() -> None:
 
 @pytest.mark.parametrize("name", ["SC_rgb_rle_2frame.dcm", "emri_small_jpeg_2k_lossless.dcm", "emri_small_RLE.dcm"])
 def test_each_frame_of_a_compressed_object_decodes_on_its_own(name: str) -> None:
-    with open(str(get_testdata_file(name)), "rb") as file:
-        data = file.read()
+    data = Path(str(get_testdata_file(name))).read_bytes()
     frames, whole = frames_of(data), dcmread(BytesIO(data)).pixel_array
     assert frames.is_compressed
     for number in range(1, frames.count + 1):

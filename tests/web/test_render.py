@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -131,8 +132,9 @@ def test_one_frame_of_many_is_drawn(make_client: Callable[..., Any]) -> None:
 
 def test_colour_is_shown_as_colour(make_client: Callable[..., Any]) -> None:
     client = make_client()
-    with open(str(get_testdata_file("SC_rgb_jpeg_dcmtk.dcm")), "rb") as file:
-        item = client.post(client.body([file.read()])).json()["00081199"]["Value"][0]
+    item = client.post(client.body([Path(str(get_testdata_file("SC_rgb_jpeg_dcmtk.dcm"))).read_bytes()])).json()[
+        "00081199"
+    ]["Value"][0]
     path = item["00081190"]["Value"][0].removeprefix(client.root)
     found = drawn(client.get(f"{path}/rendered", accept="image/png"))
     assert found.shape == (100, 100, 3)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from email import message_from_bytes
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,8 +31,7 @@ def parts(response: Any) -> list[tuple[str, bytes]]:
 def compressed(make_client: Callable[..., Any]) -> tuple[Any, str, Any]:
     """A client, the path of a JPEG 2000 object, and the object."""
     client = make_client()
-    with open(str(get_testdata_file("JPEG2000.dcm")), "rb") as file:
-        data = file.read()
+    data = Path(str(get_testdata_file("JPEG2000.dcm"))).read_bytes()
     item = client.post(client.body([data])).json()["00081199"]["Value"][0]
     return client, item["00081190"]["Value"][0].removeprefix(client.root), dcmread(BytesIO(data))
 
@@ -124,8 +124,15 @@ def test_an_encoding_that_is_not_kept_is_not_acceptable(compressed: tuple[Any, s
     assert client.get(f"{path}/frames/1", accept=accept).status_code == 406
 
 
-@pytest.mark.parametrize(("parameter", "syntax"), [("", PLAIN), (f"; transfer-syntax={PLAIN}", PLAIN),
-                                                   ("; transfer-syntax=*", J2K), (f'; transfer-syntax="{J2K}"', J2K)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("parameter", "syntax"),
+    [
+        ("", PLAIN),
+        (f"; transfer-syntax={PLAIN}", PLAIN),
+        ("; transfer-syntax=*", J2K),
+        (f'; transfer-syntax="{J2K}"', J2K),
+    ],
+)
 def test_a_compressed_object_comes_as_it_is_or_decompressed(
     compressed: tuple[Any, str, Any], parameter: str, syntax: str
 ) -> None:
@@ -149,8 +156,9 @@ def test_implicit_and_big_endian_objects_come_in_the_default_encoding(make_clien
     client = make_client()
     for name in ("MR_small_implicit.dcm", "MR_small_bigendian.dcm"):
         sent = dcmread(str(get_testdata_file(name)))
-        with open(str(get_testdata_file(name)), "rb") as file:
-            item = client.post(client.body([file.read()])).json()["00081199"]["Value"][0]
+        item = client.post(client.body([Path(str(get_testdata_file(name))).read_bytes()])).json()["00081199"]["Value"][
+            0
+        ]
         path = item["00081190"]["Value"][0].removeprefix(client.root)
         ((media, data),) = parts(client.get(path, accept=OBJECTS))
         assert media.endswith(PLAIN)

@@ -16,7 +16,7 @@ from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tapetum.errors import RefusedRequest, TapetumError
+from tapetum.errors import RefusedRequest, RejectedInput, TapetumError
 from tapetum.web.accept import Offer
 
 __all__ = [
@@ -128,7 +128,8 @@ async def told(_: Request, error: Exception) -> Response:
     if isinstance(error, RefusedRequest):
         status, code, message, hint = error.status, error.code, str(error.args[0]), error.hint
     elif isinstance(error, TapetumError):
-        status, code, message, hint = STATUS.get(error.code, 500), error.code, str(error.args[0]), error.hint
+        status = 422 if isinstance(error, RejectedInput) else STATUS.get(error.code, 500)
+        code, message, hint = error.code, str(error.args[0]), error.hint
     else:
         status, code, message, hint = 500, "error", "something failed in the server", "look into its log"
     headers = {"Connection": "close"} if status in CLOSING else None

@@ -54,5 +54,12 @@ def archive_of(request: Request) -> Archive:
 
 
 def base_url(request: Request) -> str:
-    """Where DICOMweb begins, as the client sees it."""
-    return str(request.base_url).rstrip("/") + PREFIX
+    """Where DICOMweb begins, as the client sees it.
+
+    Some clients (dicomweb-client 0.61) leave the port out of their Host header; where it names the very address on
+    which the request came, and not that of a proxy, the port is the one on which it came.
+    """
+    url, server = request.base_url, request.scope.get("server")
+    if server is not None and url.port is None and url.hostname == server[0]:
+        url = url.replace(port=server[1])
+    return str(url).rstrip("/") + PREFIX

@@ -22,7 +22,8 @@ __all__ = ["Part", "PartReader", "parse_media_type"]
 SPOOL_BYTES = 8 << 20
 MOST_HEADER_BYTES = 8 << 10
 LONGEST_PADDING = 256
-BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")  # RFC 2046 5.1.1
+# RFC 2046 5.1.1, where the longest has 70 characters; Orthanc's have 73.
+BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,199}[0-9A-Za-z'()+_,./:=?-]")
 HINT = "send multipart/related as RFC 2046 defines it, each line of a part's head ended by CR LF"
 
 

@@ -87,6 +87,7 @@ class Server(uvicorn.Server):
         self._on_ready = on_ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen."""
         await super().startup(sockets)
         if self.started:
             self._on_ready()
@@ -174,11 +175,14 @@ def listen(host: str, port: int) -> socket.socket:
     ------
     InvalidStudy : the address is impossible or taken.
     """
+    listening = None
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family, kind, protocol)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
     except OSError as error:
+        if listening is not None:
+            listening.close()
         raise InvalidStudy("cannot listen there", hint="name another address or port", reason=error.strerror) from error
     return listening
