@@ -39,7 +39,9 @@ def series_of(table: pl.DataFrame) -> list[str]:
         ({"scanner": "nobody's"}, []),
     ],
 )
-def test_series_are_searched_as_people_speak_of_them(filled: Workspace, words: dict[str, str], found: list[str]) -> None:
+def test_series_are_searched_as_people_speak_of_them(
+    filled: Workspace, words: dict[str, str], found: list[str]
+) -> None:
     assert series_of(filled.search(**words)) == found
 
 
@@ -86,3 +88,8 @@ def test_an_empty_word_asks_nothing() -> None:
 
 def test_keywords_become_columns_in_snake_case() -> None:
     assert [snake(word) for word in ("BodyPartExamined", "SOPClassUID")] == ["body_part_examined", "sop_class_uid"]
+
+
+def test_the_cohort_table_holds_everybody(filled: Workspace) -> None:
+    table = filled.cohort_table().filter(modality="CT").select("patient_key", "study_date").collect()
+    assert table["patient_key"].to_list() == ["P-A", "P-A"]

@@ -24,6 +24,7 @@ from tapetum.ports import Engine
 from tapetum.protect import KEY_BYTES, Pseudonymiser, silence_parsers
 from tapetum.settings import Settings
 from tapetum.store import (
+    CohortTable,
     JournalledCatalogue,
     LinkedBlobs,
     LocalBlobs,
@@ -175,6 +176,13 @@ class Workspace:
         fit = searching.fulfilling(self.observations(), quality)
         rows = (row for row in searching.pages(self.catalogue, query) if row["SeriesInstanceUID"] in fit)
         return searching.as_table(level, list(islice(rows, offset, None if limit is None else offset + limit)))
+
+    def cohort_table(self) -> pl.LazyFrame:
+        """One row a series with what its study and patient say (`store.COHORT_SCHEMA`), for questions about everybody.
+
+        A mirror of the catalogue in Parquet, brought up to date first.
+        """
+        return CohortTable(self.folder / "tables" / "cohort", self.catalogue.database).scan()
 
     def observations(self) -> pl.DataFrame:
         """Every observation: clinical facts, quality, features (`store.OBSERVATION_SCHEMA`)."""

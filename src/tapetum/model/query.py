@@ -23,11 +23,14 @@ class Query:
     PS3.4 C.2.2.2: a plain value is equal; ``*`` and ``?`` are wildcards in texts; ``a-b``, ``a-`` and ``-b`` are
     ranges in dates and times; texts separated by a backslash match any of them (UIDs, Modality, ModalitiesInStudy);
     an empty value matches everything. A person's name matches without regard to case; with ``fuzzy`` any of its
-    parts that begins so matches, accents and case aside. ``text`` is searched for within all descriptions.
+    parts that begins so matches, accents and case aside. ``text``: each of its words stands in the descriptions,
+    the protocol or the body part, case and accents aside. A level above matches when something below it does. Beside
+    DICOM's keywords there are ``site``, ``format``, ``role``, ``pixel_digest`` and ``scanner`` (words in manufacturer
+    and model).
 
     ``limit`` (None: all) and ``offset`` page through the matches, whose order is stable: by patient, then newest
-    study first, then series and instance number, UIDs last. ``newest_first`` puts the newest studies of everybody
-    first.
+    study first, then series and instance number, then as they came. ``newest_first`` puts the newest studies of
+    everybody first.
     """
 
     level: Level

@@ -2,6 +2,7 @@
 
 from tapetum.store.blobs import LocalBlobs
 from tapetum.store.catalogue import SqlCatalogue
+from tapetum.store.cohort import COHORT_SCHEMA, CohortTable
 from tapetum.store.database import migrate
 from tapetum.store.engine import ProcessEngine, SerialEngine
 from tapetum.store.journal import JournalledCatalogue, replay
@@ -11,7 +12,9 @@ from tapetum.store.tables import OBSERVATION_SCHEMA, ObservationTable
 from tapetum.store.volumes import Volumes, write_zarr
 
 __all__ = [
+    "COHORT_SCHEMA",
     "OBSERVATION_SCHEMA",
+    "CohortTable",
     "JournalledCatalogue",
     "LinkedBlobs",
     "LocalBlobs",

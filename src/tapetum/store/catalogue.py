@@ -23,6 +23,9 @@ __all__ = ["SqlCatalogue"]
 PAGE = 1000
 """So many series at a time are read where all are wanted."""
 
+ANALYSE_AT = 1000
+"""After so many arrivals, and whenever they have doubled since, the database looks at how its tables have grown."""
+
 Key = int | str
 
 _DIGEST = schema.instance.c.source_digest
@@ -39,6 +42,7 @@ class SqlCatalogue:
 
     def __init__(self, url: str) -> None:
         self.database = Database(url)
+        self._recorded, self._analyse_at = 0, ANALYSE_AT
 
     def close(self) -> None:
         """Give back the connections."""
@@ -59,7 +63,12 @@ class SqlCatalogue:
         A stored arrival ends as duplicate when its object is there already, and as rejected when its UIDs contradict
         the catalogue (conflicting-instance, mixed-series). The others are returned as they came.
         """
-        return self.database.write(lambda connection: write(connection, arrivals))
+        ended = self.database.write(lambda connection: write(connection, arrivals))
+        self._recorded += len(ended)
+        if self._recorded >= self._analyse_at:
+            self._analyse_at = 2 * self._recorded
+            self.database.analyse()
+        return ended
 
     def series(self) -> list[Series]:
         """Every series, ordered by patient key and UID."""

@@ -73,6 +73,16 @@ class Database:
         """
         return self._patiently(lambda: self._transaction(work))
 
+    def analyse(self) -> None:
+        """Let SQLite count what its indexes hold, so that a search begins with what leaves least: milliseconds.
+
+        PostgreSQL does so by itself.
+        """
+        if self.dialect == "sqlite":
+            with self.engine.begin() as connection:
+                connection.exec_driver_sql("PRAGMA analysis_limit=1000")
+                connection.exec_driver_sql("ANALYZE")
+
     def _once(self, work: Callable[[Connection], Result]) -> Result:
         with self.engine.connect() as connection:
             return work(connection)
