@@ -117,7 +117,7 @@ def orthanc(stored: tuple[Any, DICOMwebClient, list[Any]], tmp_path_factory: pyt
 
 
 def test_orthanc_sends_to_us_and_fetches_from_us(stored: tuple[Any, DICOMwebClient, list[Any]], orthanc: str) -> None:
-    client, other, objects = stored
+    _, other, objects = stored
     study = objects[0].StudyInstanceUID
     answer = requests.post(
         f"{orthanc}/dicom-web/servers/tapetum/retrieve", json={"Resources": [{"Study": study}]}, timeout=60
