@@ -194,6 +194,19 @@ def test_one_connection_too_many_is_refused_at_once(listening: Listening, raw: C
     _until(lambda: len(raw(server).associate()) > 4)
 
 
+def test_a_machine_without_threads_turns_callers_away_and_goes_on(
+    listening: Listening, raw: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_more(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    server = listening()
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", no_more)
+        assert raw(server).unit() == (ASSOCIATE_RJ, bytes((0, 2, 3, 2)))
+    assert echoes(server, raw)
+
+
 def test_titles_are_checked_where_the_rules_say_so(listening: Listening, raw: Connect) -> None:
     server = listening(Rules(ae_title="ARCHIVE", strict=True, callers=frozenset({"CT1"})))
     assert raw(server).associate(called="OTHER", calling="CT1") == bytes((0, 1, 1, 7))

@@ -97,16 +97,23 @@ class Server:
                 if not self._stopping.wait(0.1):  # too many open files: others will close
                     continue
                 return
-            with self._lock:
-                full = len(self._wires) >= self._rules.most_connections
-                if not full:
-                    name = f"dimse {address[0]}:{address[1]}"
-                    thread = threading.Thread(target=self._connection, args=(sock,), name=name, daemon=True)
-                    self._wires[thread] = None
-            if full:
+            if not self._serve(sock, f"dimse {address[0]}:{address[1]}"):
                 _turn_away(sock)
-            else:
-                thread.start()
+
+    def _serve(self, sock: socket.socket, name: str) -> bool:
+        """Give a connection its thread; False when there is no room for one."""
+        thread = threading.Thread(target=self._connection, args=(sock,), name=name, daemon=True)
+        with self._lock:
+            if len(self._wires) >= self._rules.most_connections:
+                return False
+            self._wires[thread] = None
+        try:
+            thread.start()
+        except RuntimeError:  # the machine has no more threads
+            with self._lock:
+                del self._wires[thread]
+            return False
+        return True
 
     def _connection(self, sock: socket.socket) -> None:
         try:
@@ -121,15 +128,15 @@ class Server:
 
     def _encrypted(self, sock: socket.socket) -> Wire | None:
         """The wire over a connection; None when the peer does not speak TLS as we want it."""
-        if self._tls is not None:
-            sock.settimeout(self._rules.request_s)
-            try:
+        try:
+            if self._tls is not None:
+                sock.settimeout(self._rules.request_s)
                 sock = self._tls.wrap_socket(sock, server_side=True)
-            except (OSError, ValueError):
-                self._log("a connection without the TLS that is asked for was closed")
-                sock.close()
-                return None
-        return Wire(sock, stopping=self._stopping, unit_s=self._rules.unit_s)
+            return Wire(sock, stopping=self._stopping, unit_s=self._rules.unit_s)
+        except (OSError, ValueError):
+            self._log("a connection that was lost at once, or without the TLS that is asked for, was closed")
+            sock.close()
+            return None
 
     def _talk(self, wire: Wire) -> None:
         """One association from its request to its end; whatever ends it, the connection is closed and the slot free."""
