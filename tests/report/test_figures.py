@@ -1,6 +1,8 @@
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from tapetum.learn.result import Estimate, StudyResult
@@ -24,6 +26,24 @@ def test_an_estimate_that_does_not_exist_is_written_and_not_drawn() -> None:
     figures.forest([Row("A", Estimate(math.nan, 0.0, 1.0))], reference=0.5, xlabel="ROC-AUC", ax=ax)
     assert [text.get_text() for text in ax.texts] == ["not estimable"]
     assert len(ax.get_lines()) == 1
+
+
+def test_the_decision_curve_stays_inside_its_axes_and_its_legend_outside(simulated: Callable[..., StudyResult]) -> None:
+    result = simulated()
+    assert result.test is not None
+    for rows in (result.test.decision, [[0.1, 0.2, 0.1], [0.5, -0.15, -0.5], [0.9, -3.0, -8.0]]):
+        figure = Figure()
+        ax = figures.decision(Part("Test set", replace(result.test, decision=rows)), ax=figure.subplots())
+        model = next(line for line in ax.get_lines() if line.get_label() == "use the model")
+        x, y = (np.asarray(values, float) for values in model.get_data())
+        shown = y[x < ax.get_xlim()[1]]
+        assert len(shown) >= 2
+        assert ax.get_ylim()[0] <= shown.min() <= shown.max() <= ax.get_ylim()[1]
+        assert ax.get_xlim()[1] > result.test.threshold
+        legend = ax.get_legend()
+        assert legend is not None
+        figure.draw_without_rendering()
+        assert legend.get_window_extent().y0 >= ax.get_window_extent().y1 - 1
 
 
 def test_groups_of_sites_have_headings_and_markers_of_their_own() -> None:

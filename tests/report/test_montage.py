@@ -5,8 +5,10 @@ from tapetum.learn.result import Prediction
 from tapetum.report.montage import GROUPS, MontageTile, choose, data_uri, grouped
 
 
-def prediction(probability: float, outcome: int) -> Prediction:
-    return Prediction("p", f"{probability}", "test", probability, probability, probability, outcome)
+def prediction(probability: float, outcome: int, patient: str = "") -> Prediction:
+    return Prediction(
+        patient or f"p{probability}", f"{probability}", "test", probability, probability, probability, outcome
+    )
 
 
 def test_the_surest_right_and_wrong_ones_and_the_nearest_to_the_threshold_are_chosen() -> None:
@@ -19,6 +21,14 @@ def test_the_surest_right_and_wrong_ones_and_the_nearest_to_the_threshold_are_ch
 def test_no_image_is_chosen_twice_when_there_are_few() -> None:
     rows = [prediction(0.9, 1), prediction(0.2, 1)]
     assert len(choose(rows, threshold=0.5)) == 2
+
+
+def test_no_patient_is_shown_twice_and_mistakes_come_first() -> None:
+    rows = [prediction(p, o, "one") for p, o in ((0.99, 1), (0.95, 0), (0.52, 1))] + [prediction(0.9, 1, "two")]
+    assert [(group, row.probability) for group, row in choose(rows, threshold=0.5)] == [
+        (GROUPS[0], 0.9),
+        (GROUPS[1], 0.95),
+    ]
 
 
 def test_a_tile_without_a_prediction_is_an_example() -> None:

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 import polars as pl
 import pytest
 
-from tapetum.learn.result import Candidate, Performance, StudyResult
+from tapetum.learn.result import Candidate, Estimate, Performance, StudyResult
 from tapetum.report import MontageTile, render, write
 from tapetum.report.wording import count, metric, with_interval
 
@@ -265,6 +265,29 @@ def test_on_paper_long_tables_stay_closed_and_say_where_their_rows_are(page: str
 
 def test_a_list_in_the_study_file_stays_on_one_line(page: str) -> None:
     assert "[ &#34;age_years&#34;, &#34;hba1c&#34; ]" in page
+
+
+def test_a_study_of_a_table_does_not_speak_of_missing_images(simulated: Simulated) -> None:
+    plain = simulated()
+    table = replace(plain, lineage={**plain.lineage, "modalities": [], "recalibration": [0.0, 1.0]})
+    said = words(render(table, intake={"stored": 0}))
+    assert "This study uses a table, no images." in said
+    assert "Files taken in" not in said
+    assert "was not handed" not in said
+    assert "none: it did not help" in said
+
+
+def test_when_nothing_matters_alone_and_patients_are_lesions_the_page_says_so(simulated: Simulated) -> None:
+    plain = simulated()
+    nothing = [replace(item, loss=Estimate(2e-5, 0.0, 1e-4)) for item in plain.importance]
+    study = {**plain.study, "study": {**plain.study["study"], "patient_means": "a skin lesion"}}
+    said = words(render(replace(plain, importance=nothing, study=study)))
+    assert "No single feature matters alone" in said
+    assert "“Patient” in this report stands for a skin lesion." in said
+
+
+def test_images_say_from_which_set_they_are(page: str) -> None:
+    assert "From the test set; at most one unit a patient." in words(page)
 
 
 def test_many_predictions_are_cut_and_the_page_says_where_the_rest_is(simulated: Simulated) -> None:

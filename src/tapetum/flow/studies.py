@@ -157,12 +157,14 @@ def _montage(workspace: Workspace, result: StudyResult, images: pl.DataFrame) ->
         return []
     tiles = []
     for group, row in report.choose(tested, threshold=result.measured.threshold):
-        for uid in _series_of(row, images)[:2]:
+        several = _series_of(row, images)[:2]
+        for number, uid in enumerate(several, start=1):
             try:
                 pixels = standardise.preview(workspace.image(uid))
             except TapetumError:
                 continue  # it is counted among the failed; a montage shows what can be shown
-            tiles.append(MontageTile(pixels, row.patient_key[:10], row.outcome, row.probability, group))
+            caption = row.patient_key[:10] + (f" ({number} of {len(several)})" if len(several) > 1 else "")
+            tiles.append(MontageTile(pixels, caption, row.outcome, row.probability, group))
     return tiles
 
 

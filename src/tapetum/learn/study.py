@@ -46,13 +46,17 @@ RULE = re.compile(r"(sensitivity|specificity)\s*>=\s*(0?\.\d+|0|1(\.0*)?)")
 
 @dataclass(frozen=True, slots=True)
 class StudyFacts:
-    """``[study]``: what it is about, in words for the report, and the seed of everything random."""
+    """``[study]``: what it is about, in words for the report, and the seed of everything random.
+
+    ``patient_means`` says what a patient of the figures stands for where it is no person, such as "a skin lesion".
+    """
 
     name: str
     question: str
     intended_use: str = ""
     data_sources: tuple[str, ...] = ()
     limitations: tuple[str, ...] = ()
+    patient_means: str = ""
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -153,10 +153,16 @@ def decision(part: Part, *, ax: Axes) -> Axes:
     ax.plot(threshold, model, color=COLOURS[0], lw=1.8, label="use the model")
     ax.axvline(part.performance.threshold, color=INK, lw=0.9, ls=(0, (4, 2)))
     top = max(0.05, float(np.nanmax([*model, *everybody, 0.0])))
-    ax.set(xlim=(0, 1), ylim=(-0.25 * top, 1.1 * top), xlabel="Threshold probability", ylabel="Net benefit")
-    ax.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1.0], ["0", ".2", ".4", ".6", ".8", "1"])
+    # At high thresholds a false positive weighs ninety-nine times: the axis ends where the model harms more than it
+    # ever helps, and reaches down to all of the rest.
+    harmful = threshold[model < -top]
+    last = float(harmful[0]) if len(harmful) and harmful[0] > part.performance.threshold else 1.0
+    lowest = float(np.min(model[threshold < last], initial=0.0))
+    ax.set(xlim=(0, last), ylim=(min(-0.25 * top, 1.1 * lowest), 1.1 * top))
+    ax.set(xlabel="Threshold probability", ylabel="Net benefit")
+    ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0f}" if value in (0, 1) else fraction(value))
     ax.yaxis.set_major_formatter(lambda value, _: fraction(value) if value else "0")
-    _legend(ax, "upper right")
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, handlelength=1.8, columnspacing=1.0)
     return ax
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,19 +45,21 @@ class MontageTile:
 
 
 def choose(predictions: Sequence[Prediction], *, threshold: float, each: int = 6) -> list[tuple[str, Prediction]]:
-    """The predictions worth looking at, as (group, prediction): at most ``each`` of every group, none twice.
+    """The predictions worth looking at, as (group, prediction): at most ``each`` of every group, one a patient.
 
     The surest right and the surest wrong ones are those farthest from the threshold, each side measured by its own
     length, so that a low threshold does not hide the confident negatives.
     """
     known = [row for row in predictions if math.isfinite(row.probability)]
     ranked = sorted(known, key=lambda row: -certainty(row.probability, threshold))
-    right = [row for row in ranked if (row.probability >= threshold) == bool(row.outcome)]
-    wrong = [row for row in ranked if (row.probability >= threshold) != bool(row.outcome)]
-    chosen = [(GROUPS[0], row) for row in _both_outcomes(right, each)] + [(GROUPS[1], row) for row in wrong[:each]]
-    taken = {id(row) for _, row in chosen}
-    near = [row for row in reversed(ranked) if id(row) not in taken]
-    return chosen + [(GROUPS[2], row) for row in near[:each]]
+    # Mistakes are rare: a patient who has one is shown for it.
+    wrong = _one_a_patient([row for row in ranked if (row.probability >= threshold) != bool(row.outcome)])[:each]
+    taken = {row.patient_key for row in wrong}
+    right = _one_a_patient([row for row in ranked if (row.probability >= threshold) == bool(row.outcome)], taken)
+    sure = _both_outcomes(right, each)
+    near = _one_a_patient(ranked[::-1], taken | {row.patient_key for row in sure})[:each]
+    groups = zip(GROUPS, (sure, wrong, near), strict=True)
+    return [(group, row) for group, rows in groups for row in rows]
 
 
 def certainty(probability: float, threshold: float) -> float:
@@ -82,6 +84,15 @@ def data_uri(pixels: NDArray[np.uint8]) -> str:
     target = io.BytesIO()
     picture.save(target, format="PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(target.getvalue()).decode("ascii")
+
+
+def _one_a_patient(ranked: Sequence[Prediction], taken: Collection[str] = ()) -> list[Prediction]:
+    """The first row of each patient who is not taken yet."""
+    first: dict[str, Prediction] = {}
+    for row in ranked:
+        if row.patient_key not in taken:
+            first.setdefault(row.patient_key, row)
+    return list(first.values())
 
 
 def _both_outcomes(ranked: Sequence[Prediction], each: int) -> list[Prediction]:

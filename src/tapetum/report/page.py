@@ -15,7 +15,17 @@ from tapetum.learn.result import StudyResult
 from tapetum.report import wording
 from tapetum.report.card import card, design, headline, table
 from tapetum.report.montage import MontageTile, data_uri, grouped
-from tapetum.report.plates import NAMES, Plate, chosen_performance, main_part, parts, plates, site_groups
+from tapetum.report.plates import (
+    LEAST_LOSS,
+    NAMES,
+    Plate,
+    chosen_performance,
+    main_part,
+    parts,
+    plates,
+    recipes_of,
+    site_groups,
+)
 from tapetum.report.tables import (
     BAR,
     characteristic_rows,
@@ -62,6 +72,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "count": wording.count,
     "percent": wording.percent,
     "fraction": wording.fraction,
+    "feature": wording.feature,
     "loss": lambda estimate: wording.with_interval(estimate, wording.small),
     "readable": lambda name: str(name).replace("_", " "),
     "inline": lambda plate: Markup(plate.inline),  # noqa: S704 - our own SVG, in which every text is escaped
@@ -159,7 +170,7 @@ def _page(
         "headline": headline(result),
         "result": result,
         "lineage": {key: result.lineage.get(key) for key in LINEAGE},
-        "lineage_more": {key: value for key, value in result.lineage.items() if key not in LINEAGE and value != []},
+        "lineage_more": _lineage_more(result.lineage),
         "held_out": bool(table(result.study, "validation").get("hold_out_sites")),
         "plates": dict.fromkeys(NAMES) | dict(drawn),
         "parts": people,
@@ -172,7 +183,11 @@ def _page(
         "confusion": confusion(result),
         "quality": quality_rows(quality) if quality is not None else [],
         "quality_height": quality.height if quality is not None else 0,
-        "intake": intake_rows(intake) if intake else [],
+        "intake": intake_rows({code: files for code, files in (intake or {}).items() if files}),
+        "no_images": result.lineage.get("modalities") == [] and not montage and quality is None,
+        "recipes": recipes_of(result),
+        "LEAST_LOSS": LEAST_LOSS,
+        "patient_means": str(told.get("patient_means") or ""),
         "montage": grouped(montage, threshold=threshold),
         "predictions": prediction_rows(result, most=MOST_PREDICTIONS),
         "first": FIRST_PREDICTIONS,
@@ -216,6 +231,14 @@ def _sections(result: StudyResult, drawn: Mapping[str, Plate], *, quality: pl.Da
         "model": bool(model),
     }
     return {"summary", "card"} | {name for name, there in present.items() if there}
+
+
+def _lineage_more(lineage: Mapping[str, Any]) -> dict[str, Any]:
+    """What the lineage holds beyond the rows that every study has, in words."""
+    more = {key: value for key, value in lineage.items() if key not in LINEAGE and value != []}
+    if "recalibration" in more:
+        more["recalibration"] = wording.recalibration(more["recalibration"])
+    return more
 
 
 def _missing_candidates(result: StudyResult) -> list[str]:

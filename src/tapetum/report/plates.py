@@ -15,15 +15,28 @@ from matplotlib.figure import Figure
 from tapetum.learn.result import Performance, StudyResult
 from tapetum.report import drawing, figures, flowchart
 from tapetum.report.figures import Part, Row
-from tapetum.report.wording import fraction, metric, percent, small
+from tapetum.report.wording import feature, fraction, metric, percent, small
 
-__all__ = ["NAMES", "Plate", "SiteGroup", "chosen_performance", "main_part", "parts", "plates", "site_groups"]
+__all__ = [
+    "LEAST_LOSS",
+    "NAMES",
+    "Plate",
+    "SiteGroup",
+    "chosen_performance",
+    "main_part",
+    "parts",
+    "plates",
+    "recipes_of",
+    "site_groups",
+]
 
 NAMES = ("flow", "candidates", "roc", "pr", "calibration", "decision", "sites", "features")
 """The figures that a report can have."""
 
 HALF, WHOLE = 4.7, 8.4  # inches: half and all of the page's width at the type size of its tables
 MOST_ROWS = 20
+LEAST_LOSS = 0.005
+"""Loss of ROC-AUC below which no feature is said to matter by itself: it would round to .00."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +74,12 @@ def parts(result: StudyResult) -> list[Part]:
     """The sets of people that have a performance, the most trustworthy first: test set, then cross-validation."""
     both = (("Test set", result.test), ("Cross-validation", chosen_performance(result)))
     return [Part(label, performance) for label, performance in both if performance is not None]
+
+
+def recipes_of(result: StudyResult) -> list[str]:
+    """The recipes whose features the models saw."""
+    features = result.study.get("features")
+    return list(features.get("recipes", [])) if isinstance(features, Mapping) else []
 
 
 def main_part(result: StudyResult) -> str:
@@ -189,9 +208,12 @@ def _sites(result: StudyResult) -> Plate | None:
 def _features(result: StudyResult) -> Plate | None:
     known = [item for item in result.importance if math.isfinite(item.loss.value)]
     ranked = sorted(known, key=lambda item: -item.loss.value)
-    if not ranked:
+    if not ranked or ranked[0].loss.value < LEAST_LOSS:
         return None
-    rows = [Row(_readable(item.name), item.loss) for item in ranked[:MOST_ROWS]]
+    recipes = recipes_of(result)
+    # What rounds to nothing in value and interval would only be a row of .000.
+    shown = [item for item in ranked[:MOST_ROWS] if max(abs(item.loss.low), abs(item.loss.high)) >= LEAST_LOSS / 10]
+    rows = [Row(feature(item.name, recipes), item.loss) for item in shown]
     figure = Figure(figsize=(WHOLE, 0.75 + 0.31 * len(rows)))
     figures.forest(rows, reference=0.0, xlabel="Loss of ROC-AUC when shuffled", ax=figure.subplots(), writer=small)
     numbers = pl.DataFrame(
@@ -199,7 +221,7 @@ def _features(result: StudyResult) -> Plate | None:
         schema=["feature", "code", "loss", "low", "high"],
         orient="row",
     )
-    first = ", ".join(f"{_readable(i.name)} {small(i.loss.value)}" for i in ranked[:3])
+    first = ", ".join(f"{feature(i.name, recipes)} {small(i.loss.value)}" for i in ranked[:3])
     return _plate("features", f"Permutation importance. Largest losses: {first}.", figure, numbers)
 
 

@@ -17,6 +17,7 @@ __all__ = [
     "THIN",
     "Writer",
     "count",
+    "feature",
     "fraction",
     "hospitals",
     "metric",
@@ -25,6 +26,7 @@ __all__ = [
     "plain",
     "pretty",
     "quantity",
+    "recalibration",
     "small",
     "with_interval",
 ]
@@ -114,6 +116,38 @@ def quantity(value: float) -> str:
     else:
         text = f"{value / 10**power:.3g} × 10^{power}"
     return text.replace("-", "−")
+
+
+def feature(name: str, recipes: Sequence[str]) -> str:
+    """A feature's name to read: without the recipe where it says nothing, the aggregate behind.
+
+    >>> feature("range(picture/picture_red_mean)", ["picture"])
+    'red mean (range)'
+    >>> feature("fundus/disc/area", ["fundus", "picture"]), feature("snr_total", [])
+    ('fundus / disc / area', 'snr total')
+    """
+    how, _, inside = name.partition("(")
+    aggregated = inside.endswith(")") and how.isalpha()
+    *where, last = (inside[:-1] if aggregated else name).split("/")
+    if where and where[0] in recipes:
+        last = last.removeprefix(f"{where[0]}_")
+        where = where[1:] if len(recipes) == 1 else where
+    text = " / ".join([*where, last]).replace("_", " ")
+    return f"{text} ({how})" if aggregated else text
+
+
+def recalibration(coefficients: Sequence[float]) -> str:
+    """Intercept and slope of a recalibration in words.
+
+    >>> recalibration([0.0, 1.0])
+    'none: it did not help on people that it had not seen'
+    >>> recalibration([-0.2, 0.9])
+    'log odds = −0.20 + 0.90 × log odds of the model'
+    """
+    intercept, slope = coefficients
+    if (intercept, slope) == (0.0, 1.0):
+        return "none: it did not help on people that it had not seen"
+    return f"log odds = {plain(intercept)} + {plain(slope)} × log odds of the model"
 
 
 def count(value: int) -> str:
