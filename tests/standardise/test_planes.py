@@ -75,6 +75,45 @@ def test_diffusion_of_a_mosaic_is_that_of_dcm2niix(stored: Callable[..., Any], t
     assert np.allclose(np.array(image.b_vectors) @ np.stack([x, -y, z]).T, vectors, atol=1e-4)
 
 
+def tell_ge(image: Any, b_value: int, gradient: tuple[float, ...]) -> None:
+    image.Manufacturer, image.SoftwareVersions = "GE MEDICAL SYSTEMS", "24"
+    block = image.private_block(0x0019, "GEMS_ACQU_01", create=True)
+    for element, value in zip((0xBB, 0xBC, 0xBD), gradient, strict=True):
+        block.add_new(element, "DS", str(value))
+    parameters = image.private_block(0x0043, "GEMS_PARM_01", create=True)
+    parameters.add_new(0x39, "IS", [str(1_000_000_000 + b_value), "0", "0", "0"])
+
+
+def tell_philips(image: Any, b_value: int, gradient: tuple[float, ...]) -> None:
+    image.Manufacturer = "Philips Medical Systems"
+    image.private_block(0x2001, "Philips Imaging DD 001", create=True).add_new(0x03, "FL", float(b_value))
+    block = image.private_block(0x2005, "Philips MR Imaging DD 001", create=True)
+    for element, value in zip((0xB0, 0xB1, 0xB2), gradient, strict=True):
+        block.add_new(element, "FL", float(value))
+
+
+@pytest.mark.parametrize(("tell", "phase"), [(tell_ge, "COL"), (tell_ge, "ROW"), (tell_philips, "COL")])
+def test_private_weighting_of_single_slices_is_that_of_dcm2niix(
+    stored: Callable[..., Any], tmp_path: Path, tell: Callable[..., None], phase: str
+) -> None:
+    files = []
+    for point, gradient in enumerate([(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0.36, 0.48, 0.8)]):
+        values = RNG.integers(0, 900, (3, 16, 16)).astype(np.int16)
+        for number, one in enumerate(dicom_series(modality="MR", volume=values, spacing_mm=(3, 2, 2))):
+            one.SOPInstanceUID = one.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.{point}.{number}"
+            one.InstanceNumber, one.AcquisitionNumber, one.AcquisitionTime = str(1 + point * 3 + number), "1", "100000"
+            one.ScanningSequence, one.SequenceVariant, one.ScanOptions = "EP", "NONE", "EPI_GEMS"
+            one.InPlanePhaseEncodingDirection, one.PatientPosition = phase, "HFS"
+            one.MRAcquisitionType, one.RepetitionTime, one.EchoTime = "2D", "5000", "80"
+            tell(one, 1000 if point else 0, gradient)
+            files.append(one)
+    _, values, vectors = by_dcm2niix(files, tmp_path)
+    image = to_image(*stored(files, modality="MR"))
+    assert list(image.b_values) == values
+    z, y, x = np.array(image.geometry.direction)
+    assert np.allclose(np.array(image.b_vectors) @ np.stack([x, -y, z]).T, vectors, atol=1e-4)
+
+
 def test_repetition_time_gives_the_seconds_where_the_clock_only_rounds(stored: Callable[..., Any]) -> None:
     files = [siemens_mosaic(np.ones((2, 4, 4), np.uint16), number=at + 1, seconds=2.0025 * at) for at in range(4)]
     assert to_image(*stored(files, modality="MR")).times_s == (0, 2, 4, 6)

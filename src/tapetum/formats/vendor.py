@@ -126,7 +126,7 @@ def _ge_direction(header: Dataset, parts: list[float]) -> Numbers | None:
         return None
     row, column = np.array(orientation[:3], float), np.array(orientation[3:], float)
     frequency, along, through = parts
-    in_plane = (frequency, along) if phase == "COL" else (along, -frequency)
+    in_plane = (-frequency, -along) if phase == "COL" else (-along, frequency)  # signs as dcm2niix has them
     return np.asarray(in_plane[0] * row + in_plane[1] * column + through * np.cross(row, column), np.float64)
 
 
