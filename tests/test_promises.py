@@ -33,6 +33,9 @@ TESTED_ELSEWHERE = {
     "acquire/fhir_patients.py": "acquire/test_fhir.py",
     # Stages and predictions make sense only on a workspace.
     "flow/stages.py": "flow/test_workspace.py",
+    # Peers are met in an exchange with them.
+    "flow/peer_dimse.py": "flow/test_exchange.py",
+    "flow/peer_web.py": "flow/test_exchange.py",
     "flow/predictions.py": "flow/test_studies.py",
     # Strokes and plates are seen in the figures that are made of them.
     "report/drawing.py": "report/test_figures.py",
