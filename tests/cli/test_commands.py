@@ -223,3 +223,20 @@ def test_export_of_an_unknown_series_says_how_to_find_one(run, hospital, tmp_pat
     ran = run("export", "1.2.3", "-w", hospital, "--to", tmp_path / "out")
     assert ran.status == 1
     assert "tapetum series" in ran.err
+
+
+def test_series_studies_and_patients_are_searched_and_printed_as_csv(run, hospital, disk) -> None:
+    run("acquire", disk, "-w", hospital)
+    found = run("series", "--modality", "ct", "-w", hospital, "--csv")
+    header, row = found.out.strip().splitlines()
+    assert header.startswith("patient_key,study_instance_uid,series_instance_uid,modality")
+    assert ",CT," in row
+    assert json.loads(run("series", "--modality", "MR", "-w", hospital, "--json").out) == []
+    assert len(json.loads(run("studies", "--modality", "CT", "-w", hospital, "--json").out)) == 1
+    assert len(json.loads(run("patients", "--limit", "1", "-w", hospital, "--json").out)) == 1
+
+
+def test_a_condition_on_quality_that_is_none_is_a_usage_error(run, hospital) -> None:
+    ran = run("series", "--quality", "good", "-w", hospital)
+    assert ran.status == 2
+    assert "invalid-query" in ran.err
