@@ -12,6 +12,7 @@ import io
 import lzma
 import os
 import posixpath
+import stat
 import struct
 import tarfile
 import tempfile
@@ -85,9 +86,10 @@ def walk(paths: list[Path], limits: Limits) -> Iterator[Source]:
         if not path.exists():
             raise NotFound("no such path", hint="check the spelling", path=path)
         root = path if path.is_dir() else path.parent
+        base = root.resolve()
         closed: list[OSError] = []
         for file in _files(path, closed.append):
-            yield from _file(file, root, limits)
+            yield from _file(file, file.relative_to(root).as_posix(), base, limits)
         for error in closed:
             yield _broken(str(error.filename), "", 0, RejectedInput("unreadable", "the folder cannot be opened"))
 
@@ -133,12 +135,14 @@ class _Door:
             spool.write(chunk)
 
 
-def _file(file: Path, root: Path, limits: Limits) -> Iterator[Source]:
-    locator, relative, size = str(file.resolve()), file.relative_to(root).as_posix(), _size(file)
+def _file(file: Path, relative: str, base: Path, limits: Limits) -> Iterator[Source]:
+    locator, size = f"{base}/{relative}", 0
     try:
-        if not file.is_file():  # a socket or a dangling link
+        there = file.stat()
+        size = there.st_size
+        if not stat.S_ISREG(there.st_mode):  # a socket, for one; opening a pipe would wait for ever
             raise OSError
-        with file.open("rb") as opened:
+        with file.open("rb", buffering=0) as opened:
             head = opened.read(HEAD_BYTES)
     except OSError:
         yield _broken(locator, relative, size, RejectedInput("unreadable", "the file cannot be opened"))

@@ -7,7 +7,6 @@ Definitions: DICOM PS3.5 (encodings, Annex A.4 encapsulation), PS3.10 (file meta
 
 from __future__ import annotations
 
-import hashlib
 import io
 import struct
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import BinaryIO
 
+from blake3 import blake3
 from pydicom import config
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
@@ -106,8 +106,8 @@ class DicomObject:
             yield from words_in(self.file, at - length, at)
 
     def pixel_digest(self) -> str:
-        """sha256 hex of the pixels: equal for the same pixels in the same (or any uncompressed) encoding."""
-        digest = hashlib.sha256()
+        """BLAKE3 hex of the pixels: equal for the same pixels in the same (or any uncompressed) encoding."""
+        digest = blake3()
         for chunk in self.pixel_bytes():
             digest.update(chunk)
         return digest.hexdigest()
