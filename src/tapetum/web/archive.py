@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 from fastapi import Request
 
-from tapetum.acquire import Door, Intake, Policy
+from tapetum.acquire import Door
 from tapetum.flow import Workspace
+from tapetum.flow.exchange import door_of
 
 __all__ = ["Archive", "archive_of", "base_url"]
 
@@ -30,16 +31,7 @@ class Archive:
     @classmethod
     def open(cls, workspace: Workspace) -> Archive:
         """Serve a workspace; `close` it."""
-        settings = workspace.settings
-        policy = Policy(
-            max_bytes=settings.acquire_max_bytes,
-            max_pixels=settings.acquire_max_pixels,
-            allow_burned_in=settings.acquire_allow_burned_in,
-            site=settings.acquire_site,
-            deidentify=settings.protect_deidentify,
-        )
-        intake = Intake(workspace.blobs, workspace.catalogue, workspace.names, policy, None)
-        return cls(workspace, Door(intake, workspace.catalogue))
+        return cls(workspace, door_of(workspace))
 
     def close(self) -> None:
         """Write down what was taken."""

@@ -63,8 +63,7 @@ class RowWriter:
         for keyword in keywords:
             value = row.get(keyword)
             if value not in (None, "", ()):
-                head, write = _field(keyword)
-                parts.append(f"{head},{write(value)}}}")
+                parts.append(_entry(keyword, value))
             elif keyword in extra:
                 parts.append(f'"{_tag(keyword)}":{extra[keyword]}')
             elif keyword in self._always:
@@ -80,6 +79,13 @@ def _sorted(keywords: Iterable[str]) -> list[str]:
 @lru_cache(maxsize=4096)
 def _tag(keyword: str) -> str:
     return f"{tag_for_keyword(keyword):08X}"
+
+
+@lru_cache(maxsize=16384, typed=True)
+def _entry(keyword: str, value: Any) -> str:
+    """One attribute. Most values of many rows are those of the row before: a study has one date."""
+    head, write = _field(keyword)
+    return f"{head},{write(value)}}}"
 
 
 @lru_cache(maxsize=4096)
