@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 from tapetum.errors import REJECTIONS
@@ -10,8 +11,12 @@ def test_the_index_links_each_report_and_says_what_was_refused_and_why(
     simulated: Callable[..., StudyResult], tiles_of: Callable[[StudyResult], list[MontageTile]]
 ) -> None:
     result = simulated()
+    study = {**result.study, "study": {**result.study["study"], "patient_means": "a phantom"}}
     page = render_index(
-        [IndexEntry(result, "a/report.html", "simulated"), IndexEntry(simulated(test=False), "b/report.html")],
+        [
+            IndexEntry(replace(result, study=study), "a/report.html", "simulated"),
+            IndexEntry(simulated(test=False), "b/report.html"),
+        ],
         intake={"stored": 3, "truncated": 2},
         montage={"OP": tiles_of(result)[:2], "MR": []},
     )
@@ -21,6 +26,7 @@ def test_the_index_links_each_report_and_says_what_was_refused_and_why(
     assert "b/report.html" in page
     assert REJECTIONS["truncated"] in said
     assert "never seen" in said
+    assert "“Patient” stands for a phantom." in said
     assert page.count("<img ") == 2
     ids = [element.get("id") for element in tree.iter() if element.get("id")]
     assert len(ids) == len(set(ids))

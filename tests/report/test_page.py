@@ -204,6 +204,15 @@ def test_a_site_too_small_for_figures_is_named(simulated: Simulated) -> None:
     assert "Without figures of their own: Harbour (test set); St Anna (development set)" in words(page)
 
 
+def test_the_only_site_is_not_called_too_small(simulated: Simulated) -> None:
+    plain = simulated()
+    one = [replace(row, site="Harbour") for row in plain.predictions]
+    alone = [Candidate(item.name, item.performance) for item in plain.candidates]
+    said = words(render(replace(plain, predictions=one, candidates=alone, test_by_site={})))
+    assert "Without figures of their own" not in said
+    assert "how the model does at a place it was not made at is not known" in said
+
+
 def test_what_is_missing_is_said_and_not_hidden(simulated: Simulated) -> None:
     plain = simulated()
     bare = StudyResult({}, [], [], [], "forest", "", None, [], [], {})

@@ -52,6 +52,7 @@ def render_index(
             "headline": headline(entry.result),
             "href": entry.href,
             "about": entry.about,
+            "patient_means": str(table(entry.result.study, "study").get("patient_means") or ""),
             "main": next(iter(parts(entry.result)), None),
             "roc": _curve(entry.result, place),
         }

@@ -248,7 +248,9 @@ def _missing_candidates(result: StudyResult) -> list[str]:
 
 
 def _sites_without(result: StudyResult) -> dict[str, list[str]]:
-    """By set: sites that have predictions and no figures."""
+    """By set: sites that have predictions and no figures; of a single site there is nothing to say."""
+    if len({*result.sites_of("cv"), *result.sites_of("test")}) < 2:
+        return {}
     with_figures = {group.part: set(group.by_site) for group in site_groups(result)}
     labels = {"test": "test set", "cv": "development set"}
     found = {label: sorted(set(result.sites_of(p)) - with_figures.get(p, set())) for p, label in labels.items()}
