@@ -33,6 +33,18 @@ COMMANDS = {
         "Store, find and give back DICOM objects over the network, until stopped.",
         "tapetum listen --port 11112 --peer VIEWER=10.0.0.7:104",
     ),
+    "pull": (
+        "Take in what another archive has, by query; what is stored already is not fetched again.",
+        "tapetum pull PACS --modality CT --date 2020-2022",
+    ),
+    "push": (
+        "Send series to another archive; what it has already is not sent again.",
+        "tapetum push CLOUD --modality CT",
+    ),
+    "work": (
+        "Do what the routing rules want of series that have arrived, and list what is left or failed.",
+        "tapetum work",
+    ),
     "quarantine": (
         "List what could not be taken in, why, and what to do; what comes through at last leaves the list.",
         "tapetum quarantine --code truncated",

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from tapetum.acquire import Progress
 from tapetum.cli.talk import Json, WorkspaceOption, bytes_bar, open_workspace, show, stderr
+from tapetum.cli.work import noted
 
 __all__ = ["acquire"]
 
@@ -42,14 +43,16 @@ def acquire(
         Leave DICOM files where they lie and remember their places (with protect.deidentify = false only).
     """
     opened = open_workspace(workspace, acquire_site=site, acquire_allow_burned_in=allow_burned_in)
-    with bytes_bar("acquire") as bar:
+    with noted(opened) as router, bytes_bar("acquire") as bar:
         task = bar.task_ids[0]
 
         def on_progress(at: Progress) -> None:
             seen = f"{at.tally.seen:,} files"
             bar.update(task, completed=at.done_bytes, total=at.total_bytes, files=seen)
 
-        tally = opened.acquire([path, *paths], mapping=mapping, link=link, on_progress=on_progress)
+        tally = opened.acquire(
+            [path, *paths], mapping=mapping, link=link, on_progress=on_progress, on_arrival=router.arrived
+        )
     show(tally.to_json(), as_json=json)
     if tally.unmatched_rows:
         stderr.print(

@@ -15,11 +15,13 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from tapetum.acquire import Door, Intake, Policy
+from tapetum.acquire import Door
 from tapetum.cli.talk import WorkspaceOption, open_workspace, stderr
+from tapetum.cli.work import following
 from tapetum.dimse import Archive, Peer, Rules, Server
 from tapetum.errors import InvalidStudy, TapetumError
 from tapetum.flow import Workspace
+from tapetum.flow.exchange import door_of
 
 __all__ = ["listen"]
 
@@ -49,7 +51,7 @@ def listen(
     host
         The address to listen on; 0.0.0.0 is all of them.
     peer
-        Where C-MOVE and reports of commitment may go: TITLE=host:port. Repeat it for each.
+        Where C-MOVE and reports of commitment may go, beside [peers]: TITLE=host:port. Repeat it for each.
     caller
         A title that may call. Repeat it for each; without it all may.
     strict
@@ -74,9 +76,15 @@ def listen(
         most_associations=associations,
         most_bytes=opened.settings.acquire_max_bytes,
     )
-    peers = dict(_peer(text) for text in peer or ())
+    known = [each for each in opened.settings.peers.values() if each.ae_title]
+    peers = {each.ae_title: Peer(each.host, each.port) for each in known} | dict(_peer(text) for text in peer or ())
     tls = _tls(tls_certificate, tls_key, tls_clients) if tls_certificate else None
-    with _door(opened) as door, _server(opened, door, rules, peers, tls) as server:
+    opened.blobs.sweep()
+    with (
+        following(opened) as on_stored,
+        door_of(opened, on_stored) as door,
+        _server(opened, door, rules, peers, tls) as server,
+    ):
         threading.excepthook = _tell_where
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -85,19 +93,6 @@ def listen(
         sys.stdout.flush()
         stop.wait()
         _log("stopping: what is under way is finished")
-
-
-def _door(opened: Workspace) -> Door:
-    settings = opened.settings
-    opened.blobs.sweep()
-    policy = Policy(
-        max_bytes=settings.acquire_max_bytes,
-        max_pixels=settings.acquire_max_pixels,
-        allow_burned_in=settings.acquire_allow_burned_in,
-        site=settings.acquire_site,
-        deidentify=settings.protect_deidentify,
-    )
-    return Door(Intake(opened.blobs, opened.catalogue, opened.names, policy, None), opened.catalogue)
 
 
 def _server(opened: Workspace, door: Door, rules: Rules, peers: dict[str, Peer], tls: ssl.SSLContext | None) -> Server:

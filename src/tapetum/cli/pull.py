@@ -7,6 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from tapetum.cli.talk import Json, WorkspaceOption, items_bar, open_workspace, show, stderr
+from tapetum.cli.work import noted
 from tapetum.dimse.sending import transcoded
 from tapetum.flow.exchange import Exchanged
 from tapetum.flow.exchange import pull as run_pull
@@ -64,14 +65,22 @@ def pull(
         "SeriesInstanceUID": series,
     }
     opened = open_workspace(workspace)
-    with items_bar("pull") as bar:
+    with noted(opened) as router, items_bar("pull") as bar:
         (task,) = bar.task_ids
 
         def on_progress(at: Exchanged) -> None:
             bar.update(task, completed=at.series)
 
         match = {word: value for word, value in words.items() if value}
-        done = run_pull(opened, peer, match, transcode=transcoded, by_move=by_move, on_progress=on_progress)
+        done = run_pull(
+            opened,
+            peer,
+            match,
+            transcode=transcoded,
+            by_move=by_move,
+            on_progress=on_progress,
+            on_stored=router.on_stored,
+        )
     show(done.to_json(), as_json=json)
     if done.codes:
         stderr.print("some objects are in the quarantine: see `tapetum quarantine`")

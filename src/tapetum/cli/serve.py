@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from tapetum import web
 from tapetum.cli.talk import WorkspaceOption, open_workspace, stderr
+from tapetum.cli.work import following
 
 __all__ = ["serve"]
 
@@ -38,12 +39,13 @@ def serve(
         Listen beyond this machine without TLS: everybody on the way can read everything.
     """
     opened = open_workspace(workspace, web_host=host, web_port=port)
-    web.serve(
-        web.application(opened),
-        host=opened.settings.web_host,
-        port=opened.settings.web_port,
-        certificate=tls_certificate,
-        key=tls_key,
-        insecure=insecure,
-        on_ready=lambda address: stderr.print(f"{address}/dicom-web answers; Ctrl-C ends it"),
-    )
+    with following(opened) as on_stored:
+        web.serve(
+            web.application(opened, on_stored=on_stored),
+            host=opened.settings.web_host,
+            port=opened.settings.web_port,
+            certificate=tls_certificate,
+            key=tls_key,
+            insecure=insecure,
+            on_ready=lambda address: stderr.print(f"{address}/dicom-web answers; Ctrl-C ends it"),
+        )

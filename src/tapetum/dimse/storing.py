@@ -54,7 +54,7 @@ def _stored(session: Session, message: Message) -> tuple[int, str]:
         return OUT_OF_RESOURCES, "no room for this object"
     if not _matches(session, message, data):
         return DOES_NOT_MATCH, "the data set is another object"
-    source = Source(f"dimse:{uid}", uid, "dicom", data.size, 0, data.open)
+    source = Source(f"dimse://{session.association.calling}/{uid}", uid, "dicom", data.size, 0, data.open)
     try:
         return status_of(session.archive.take(source))
     except TapetumError as error:

@@ -197,24 +197,34 @@ class Workspace:
         task = self._task(self.catalogue.one(series_instance_uid), self._masks())
         return stages.load_regions(task, stages.load_image(task, self.blobs, self.volumes), self.blobs)
 
-    def standardise(self, *, modality: str = "", on_progress: stages.OnStage = stages.quiet) -> stages.StageTally:
-        """Build every image series (of a modality) once, measure its quality and note what is wrong with it."""
-        return self._run("quality", stages.Standardise(self.blobs, self.volumes), self._of(modality), on_progress)
+    def standardise(
+        self,
+        *,
+        modality: str = "",
+        only: Iterable[Series] | None = None,
+        on_progress: stages.OnStage = stages.quiet,
+    ) -> stages.StageTally:
+        """Build every image series (of a modality, or ``only`` these) once, measure its quality, note what is wrong."""
+        stage = stages.Standardise(self.blobs, self.volumes)
+        return self._run("quality", stage, self._of(modality, only), on_progress)
 
     def describe(
         self,
         recipe: str,
         *,
         modality: str = "",
+        only: Iterable[Series] | None = None,
         on_progress: stages.OnStage = stages.quiet,
     ) -> stages.StageTally:
-        """Describe every image series (of a modality) to which a recipe applies by features; once each."""
+        """Describe every image series (of a modality, or ``only`` these) to which a recipe applies; once each."""
         if recipe not in RECIPES:
             raise InvalidStudy(f"there is no recipe {recipe!r}", hint=f"use one of {sorted(RECIPES)}")
-        return self._run(recipe, stages.Describe(self.blobs, recipe, self.volumes), self._of(modality), on_progress)
+        stage = stages.Describe(self.blobs, recipe, self.volumes)
+        return self._run(recipe, stage, self._of(modality, only), on_progress)
 
-    def _of(self, modality: str) -> list[Series]:
-        return [series for series in self.catalogue.series() if modality in ("", series.modality)]
+    def _of(self, modality: str, only: Iterable[Series] | None) -> list[Series]:
+        wanted = self.catalogue.series() if only is None else only
+        return [series for series in wanted if modality in ("", series.modality)]
 
     def _run(
         self, name: str, stage: stages.Stage, wanted: list[Series], on_progress: stages.OnStage

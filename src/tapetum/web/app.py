@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from html import escape
 
@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect
 from tapetum import __version__
 from tapetum.errors import TapetumError
 from tapetum.flow import Workspace
+from tapetum.model import Arrival
 from tapetum.web import metadata, render, retrieve, search, stow
 from tapetum.web.answer import HeadAsGet, told
 from tapetum.web.archive import Archive
@@ -23,13 +24,19 @@ from tapetum.web.limits import Bounds, Limits
 __all__ = ["application"]
 
 
-def application(workspace: Workspace, *, bounds: Bounds | None = None) -> FastAPI:
+def application(
+    workspace: Workspace,
+    *,
+    bounds: Bounds | None = None,
+    on_stored: Callable[[Arrival], object] = lambda _: None,
+) -> FastAPI:
     """DICOMweb under ``/dicom-web``, ``/health``, ``/openapi.json`` and ``/docs`` on a workspace.
 
     Parameters
     ----------
     workspace : stays open; objects are taken in and answered from it.
     bounds : what one request may cost.
+    on_stored : is told of every object that was taken in, quickly.
 
     Returns
     -------
@@ -39,7 +46,7 @@ def application(workspace: Workspace, *, bounds: Bounds | None = None) -> FastAP
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.archive = Archive.open(workspace)
+        app.state.archive = Archive.open(workspace, on_stored)
         try:
             yield
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -11,6 +12,7 @@ from fastapi import Request
 from tapetum.acquire import Door
 from tapetum.flow import Workspace
 from tapetum.flow.exchange import door_of
+from tapetum.model import Arrival
 
 __all__ = ["Archive", "archive_of", "base_url"]
 
@@ -29,9 +31,9 @@ class Archive:
     parts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_PARTS_AT_ONCE))
 
     @classmethod
-    def open(cls, workspace: Workspace) -> Archive:
-        """Serve a workspace; `close` it."""
-        return cls(workspace, door_of(workspace))
+    def open(cls, workspace: Workspace, on_stored: Callable[[Arrival], object] = lambda _: None) -> Archive:
+        """Serve a workspace; `close` it. ``on_stored`` is told of arrivals: see `acquire.Door`."""
+        return cls(workspace, door_of(workspace, on_stored))
 
     def close(self) -> None:
         """Write down what was taken."""
