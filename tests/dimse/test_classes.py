@@ -32,6 +32,7 @@ def test_every_transfer_syntax_in_which_pixels_are_part_of_the_object_is_taken()
     refused = {str(uid) for uid in AllTransferSyntaxes if not is_transfer_syntax(uid)}
     assert all(uid.startswith(("1.2.840.10008.1.2.4.94", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.20",
                                "1.2.840.10008.1.2.7")) for uid in refused), refused  # fmt: skip
+    assert all(is_transfer_syntax(f"1.2.840.10008.1.2{ending}") for ending in (".4.110", ".4.111", ".4.112", ".8.1"))
     assert not is_transfer_syntax("1.2.840.113619.5.2")
 
 

@@ -13,7 +13,6 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from pydicom import config
 from pydicom.uid import UID
 
 from tapetum.acquire.policy import Policy
@@ -21,6 +20,7 @@ from tapetum.acquire.walk import SPOOL_BYTES
 from tapetum.errors import RejectedInput
 from tapetum.formats import dicom, vendor
 from tapetum.formats.elements import Header, joined, tag_of
+from tapetum.formats.uids import uid_of
 from tapetum.model import Instance
 from tapetum.model.records import Role
 from tapetum.ports import BlobStore, Catalogue, LinkStore
@@ -165,7 +165,7 @@ def _patient_key(header: Header) -> str:
 
 def _name_of(header: Header) -> str:
     """What a SOP class is called; an unregistered UID is the sender's own and may tell."""
-    sop_class = UID(header.text("SOPClassUID"), config.IGNORE)
+    sop_class = uid_of(header.text("SOPClassUID"))
     return sop_class.name if sop_class.type else "unknown"
 
 

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal
 
-from pydicom import config
-from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from tapetum.formats.uids import uid_of
 
 __all__ = [
     "COMMITMENT",
@@ -58,7 +59,7 @@ def service_of(sop_class_uid: str, *, unknown: bool = False) -> Service | None:
     """Which service a SOP class belongs to; None when we do not offer it. ``unknown``: store whatever is not known."""
     if sop_class_uid in SERVICES:
         return SERVICES[sop_class_uid]
-    uid = UID(sop_class_uid, config.IGNORE)
+    uid = uid_of(sop_class_uid)
     if not uid.type:
         newer = uid.startswith(STORAGE_ARC)  # classes of the standard that are younger than pydicom's dictionary
         return "store" if newer or (unknown and uid) else None
@@ -68,7 +69,7 @@ def service_of(sop_class_uid: str, *, unknown: bool = False) -> Service | None:
 @lru_cache(maxsize=4096)
 def is_transfer_syntax(uid: str) -> bool:
     """Whether it is an encoding of the standard, retired ones included, in which an object can be kept."""
-    return UID(uid, config.IGNORE).type == "Transfer Syntax" and uid.startswith(PREFIX) and uid not in NOT_STORED
+    return uid_of(uid).type == "Transfer Syntax" and uid.startswith(PREFIX) and uid not in NOT_STORED
 
 
 def choose(proposed: Sequence[str], service: Service, *, we_send: bool = False) -> str | None:

@@ -16,7 +16,6 @@ import pydicom
 from pydicom import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
-from pydicom.uid import UID
 
 from tapetum.dimse.association import Association, Context
 from tapetum.dimse.classes import PLAIN
@@ -27,6 +26,7 @@ from tapetum.dimse.wire import Gone
 from tapetum.errors import RejectedInput
 from tapetum.formats.damage import parsing
 from tapetum.formats.pixels import decode
+from tapetum.formats.uids import uid_of
 from tapetum.model import Instance
 from tapetum.ports import BlobStore
 
@@ -145,7 +145,7 @@ def transcoded(file: BinaryIO, transfer_syntax: str) -> bytes:
         with parsing("a stored object"):
             file.seek(0)
             dataset = pydicom.dcmread(file, force=True)
-            syntax = UID(str(getattr(dataset, "file_meta", Dataset()).get("TransferSyntaxUID", PLAIN[1])))
+            syntax = uid_of(str(getattr(dataset, "file_meta", Dataset()).get("TransferSyntaxUID", PLAIN[1])))
         if "SOPInstanceUID" not in dataset:
             raise RejectedInput("unreadable", "a stored object is not what it was")
         if syntax.is_encapsulated:

@@ -15,7 +15,6 @@ from functools import lru_cache
 from typing import BinaryIO
 
 from blake3 import blake3
-from pydicom import config
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from tapetum.errors import RejectedInput
@@ -23,6 +22,7 @@ from tapetum.formats import foreign
 from tapetum.formats.codec_words import words_in
 from tapetum.formats.elements import UNDEFINED, Header, text_element
 from tapetum.formats.header import PIXEL_TAGS, Odd, walk
+from tapetum.formats.uids import uid_of
 
 __all__ = ["IMPLEMENTATION_CLASS_UID", "DicomObject", "Held", "head_of", "read", "write"]
 
@@ -34,7 +34,7 @@ MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"
 IDENTITY = ("SOPInstanceUID", "SOPClassUID", "SeriesInstanceUID", "StudyInstanceUID")
 PIXEL_VRS = {0x7FE00008: "OF", 0x7FE00009: "OD", 0x7FE00010: "OW"}
 
-# The first bytes of a frame in each family of compressed transfer syntaxes (ISO 10918, 14495, 15444).
+# The first bytes of a frame in each family of compressed transfer syntaxes (ISO 10918, 14495, 15444, 18181).
 JPEG, JPEG_2000 = (b"\xff\xd8",), (b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP")
 CODEC_MAGIC = {
     "1.2.840.10008.1.2.4.5": JPEG,
@@ -43,6 +43,7 @@ CODEC_MAGIC = {
     "1.2.840.10008.1.2.4.8": JPEG,
     "1.2.840.10008.1.2.4.9": JPEG_2000,
     "1.2.840.10008.1.2.4.20": JPEG_2000,
+    "1.2.840.10008.1.2.4.11": (b"\xff\x0a", b"\0\0\0\x0cJX"),
 }
 
 
@@ -171,7 +172,7 @@ def write(header: Header, source: DicomObject, out: BinaryIO) -> None:
 
 @lru_cache(maxsize=256)
 def _syntax(raw: bytes) -> UID:
-    return UID(raw.decode("latin-1").rstrip("\0 "), config.IGNORE)
+    return uid_of(raw.decode("latin-1").rstrip("\0 "))
 
 
 def _with_pixels(source: foreign.Foreign) -> DicomObject:

@@ -30,6 +30,7 @@ from pydicom.uid import (
 from tapetum.errors import RejectedInput
 from tapetum.formats.elements import UNDEFINED, Header
 from tapetum.formats.header import Odd, walk_bytes
+from tapetum.formats.uids import uid_of
 
 __all__ = ["Foreign", "from_pydicom", "read", "to_pydicom", "turned", "word_bytes"]
 
@@ -186,7 +187,7 @@ def _meta_end(head: bytes) -> int:
 def _transfer_syntax(dataset: Dataset) -> UID:
     """The encoding that the data set really has: the header's word counts unless the VRs prove it wrong."""
     implicit, little = dataset.original_encoding
-    named = UID(str(dataset.get("file_meta", {}).get("TransferSyntaxUID", "")))
+    named = uid_of(str(dataset.get("file_meta", {}).get("TransferSyntaxUID", "")))
     if named.is_private and named.is_valid:
         raise RejectedInput("unsupported", "a private transfer syntax; ask the sender for a standard one")
     if named.is_transfer_syntax:

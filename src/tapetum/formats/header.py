@@ -12,12 +12,12 @@ import struct
 from functools import lru_cache
 from typing import BinaryIO, NamedTuple
 
-from pydicom import config
 from pydicom.datadict import dictionary_VR, private_dictionary_VR
-from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from tapetum.errors import RejectedInput
 from tapetum.formats.elements import LONG_VRS, NUMBER_BYTES, TEXT_VRS, UNDEFINED, Header
+from tapetum.formats.uids import uid_of
 
 __all__ = ["PIXEL_TAGS", "Odd", "Walked", "walk", "walk_bytes"]
 
@@ -226,7 +226,7 @@ def _is_implicit(syntax: bytes) -> bool:
     """Whether a transfer syntax has no value representations. Raises Odd for one that is not walked here."""
     if syntax == ImplicitVRLittleEndian.encode():
         return True
-    named = UID(syntax.decode("latin-1"), config.IGNORE)
+    named = uid_of(syntax.decode("latin-1"))
     if named == ExplicitVRLittleEndian or (named.is_transfer_syntax and not named.is_private and named.is_encapsulated):
         return False
     raise Odd

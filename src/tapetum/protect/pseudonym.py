@@ -16,25 +16,15 @@ from functools import lru_cache
 
 from blake3 import blake3
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from pydicom import config
 from pydicom.uid import UID
+
+from tapetum.formats.uids import uid_of
 
 __all__ = ["KEY_BYTES", "Pseudonymiser"]
 
 KEY_BYTES = 32
 NONCE_BYTES = 12  # of AES-GCM (NIST SP 800-38D); drawn at random, good for 2**32 seals under one key
 MIN_SHIFT_DAYS, MAX_SHIFT_DAYS = 30, 3650
-
-NEWER_UIDS = frozenset(
-    {
-        "1.2.840.10008.5.1.4.1.1.66.7",  # Label Map Segmentation Storage
-        "1.2.840.10008.1.2.4.110",  # JPEG XL Lossless
-        "1.2.840.10008.1.2.4.111",  # JPEG XL JPEG Recompression
-        "1.2.840.10008.1.2.4.112",  # JPEG XL
-        "1.2.840.10008.1.2.8.1",  # Deflated Image Frame Compression
-    }
-)
-"""Registered by PS3.6 after the edition that pydicom knows."""
 
 
 class Pseudonymiser:
@@ -68,7 +58,7 @@ class Pseudonymiser:
 
         Only registered ones: an object may carry a patient's number under DICOM's own root.
         """
-        if UID(str(uid), config.IGNORE).type or str(uid) in NEWER_UIDS:
+        if uid_of(str(uid)).type:
             return UID(str(uid))
         return UID(f"2.25.{int.from_bytes(self._mac('uid', str(uid).strip())[:16], 'big')}")
 
