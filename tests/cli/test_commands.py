@@ -240,3 +240,74 @@ def test_a_condition_on_quality_that_is_none_is_a_usage_error(run, hospital) -> 
     ran = run("series", "--quality", "good", "-w", hospital)
     assert ran.status == 2
     assert "invalid-query" in ran.err
+
+
+@pytest.fixture
+def other(run, disk: Path, tmp_path: Path):
+    """Another archive of ours, full, which answers; its address."""
+    place = tmp_path / "other"
+    run("init", place)
+    (place / "tapetum.toml").write_text("[protect]\ndeidentify = false\n[dimse]\nae_title = 'OTHER'\n")
+    run("acquire", disk, "-w", place)
+    command = [sys.executable, "-m", "tapetum", "listen", "--port", "0", "-w", str(place)]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert running.stdout is not None
+    yield f"OTHER@{running.stdout.readline().split()[-1]}"
+    running.terminate()
+    running.communicate(timeout=30)
+
+
+def test_series_come_from_another_archive_once_and_go_back_once(run, hospital: Path, other: str) -> None:
+    (hospital / "tapetum.toml").write_text(f'[peers]\nOTHER = "{other}"\n')
+    words = ("pull", "OTHER", "--modality", "CT", "--date", "1990-", "-w", hospital, "--json")
+    first, second = run(*words), run(*words)
+    assert (first.status, json.loads(first.out)["stored"]) == (0, 3)
+    assert (second.status, json.loads(second.out)["present"]) == (0, 3)
+    sent, again = (run("push", "OTHER", "-w", hospital, "--json") for _ in range(2))
+    assert (sent.status, json.loads(sent.out)["sent"], json.loads(sent.out)["confirmed"]) == (0, 3, 3)
+    assert json.loads(again.out)["present"] == 3
+
+
+def test_a_peer_that_cannot_be_reached_is_said_with_its_code(run, hospital: Path) -> None:
+    (hospital / "tapetum.toml").write_text('[peers]\nGONE = "GONE@127.0.0.1:1"\n')
+    for command in ("pull", "push"):
+        ended = run(command, "GONE", "-w", hospital)
+        assert (ended.status, ended.err) == ((0, "") if command == "push" else (1, ended.err))
+    assert "error[peer-unreachable]" in run("pull", "GONE", "-w", hospital).err
+    assert "error[not-found]" in run("pull", "NOBODY", "-w", hospital).err
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        ("2020", "20200101-20201231"),
+        ("202002", "20200201-20200231"),
+        ("2020-2022", "20200101-20221231"),
+        ("2020-", "20200101-"),
+        ("-202002", "-20200231"),
+        ("20200131", "20200131"),
+        ("", ""),
+    ],
+)
+def test_years_and_months_are_asked_for_by_their_days(given: str, asked: str) -> None:
+    from tapetum.cli.pull import _days
+
+    assert _days(given) == asked
+
+
+def test_rules_are_followed_by_work(run, hospital: Path, disk: Path) -> None:
+    rule = '[[route]]\nmodality = "CT"\nproject = "lung"\nthen = ["standardise"]\n'
+    (hospital / "tapetum.toml").write_text(rule)
+    run("acquire", disk, "-w", hospital)
+    ended = run("work", "-w", hospital, "--json")
+    assert (ended.status, json.loads(ended.out)) == (0, {"done": 1, "left": []})
+    assert "modality CT -> project lung, standardise" in run("config", "-w", hospital, "--json").out
+
+
+def test_work_that_fails_is_listed_with_its_code(run, hospital: Path, disk: Path) -> None:
+    rule = '[peers]\nGONE = "GONE@127.0.0.1:1"\n[[route]]\nthen = ["push:GONE"]\n'
+    (hospital / "tapetum.toml").write_text(rule)
+    run("acquire", disk, "-w", hospital)
+    (left,) = json.loads(run("work", "-w", hospital, "--json").out)["left"]
+    assert (left["what"], left["state"], left["problem"]) == ("push:GONE", "waiting", "peer-unreachable")
+    assert "peer-unreachable" in run("work", "--again", "-w", hospital).err
