@@ -6,12 +6,11 @@ A recipe's code is imported when it first describes: it brings in scipy, scikit-
 takes files in, or asks which recipes there are, need not wait seconds.
 """
 
-# ruff: noqa: PLC0415
-
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 
 from tapetum.model import Feature, Image, Region
 
@@ -36,24 +35,23 @@ class Recipe:
     applies: Callable[[Image], bool]
 
 
-def _radiomics(image: Image, region: Region | None) -> list[Feature]:
-    from tapetum.describe import radiomics
+def _code(recipe: str) -> Callable[..., list[Feature]]:
+    code: Callable[..., list[Feature]] = import_module(f"tapetum.describe.{recipe}").describe
+    return code
 
-    return radiomics.describe(image, region)
+
+def _radiomics(image: Image, region: Region | None) -> list[Feature]:
+    return _code("radiomics")(image, region)
 
 
 def _fundus(image: Image, region: Region | None) -> list[Feature]:
     # The field of view is found in the photograph itself.
-    from tapetum.describe import fundus
-
-    return fundus.describe(image)
+    return _code("fundus")(image)
 
 
 def _picture(image: Image, region: Region | None) -> list[Feature]:
     # A picture is described as a whole: its region is what the camera was held to.
-    from tapetum.describe import picture
-
-    return picture.describe(image)
+    return _code("picture")(image)
 
 
 def _is_volume_or_picture(image: Image) -> bool:
