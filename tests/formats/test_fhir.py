@@ -42,6 +42,22 @@ def test_one_resource_or_a_list_of_them_is_read() -> None:
     assert len(read(json.dumps([PATIENT, PATIENT], indent=1))) == 2
 
 
+def test_bundles_one_after_another_are_all_read() -> None:
+    text = "\n".join(json.dumps(bundle({**PATIENT, "id": str(n)}), indent=2) for n in range(3)) + "\n \n"
+    found = read(text)
+    assert [(row.number, row.resource["id"]) for row in found if isinstance(row, Entry)] == [
+        (1, "0"),
+        (2, "1"),
+        (3, "2"),
+    ]
+
+
+def test_what_follows_a_bundle_and_is_no_json_is_said() -> None:
+    good, bad = read(json.dumps(bundle(PATIENT), indent=2) + "\nthe end")
+    assert isinstance(good, Entry)
+    assert isinstance(bad, RejectedInput)
+
+
 def test_a_bad_line_of_ndjson_concerns_itself_alone() -> None:
     lines = [json.dumps(PATIENT), '{"resourceType": "Pat', "", "[]", '{"id": "x"}', json.dumps({**PATIENT, "id": "2"})]
     found = read("\ufeff" + "\n".join(lines))

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -137,7 +137,7 @@ class FhirRun:
             self._patients.add(entry.resource, entry.full_url, file)
             own = f"Patient/{statement.resource_id}" if statement.resource_id else entry.full_url
             statement = replace(statement, subject=own)
-        said = json.dumps(asdict(statement), sort_keys=True)
+        said = _written(statement)
         ident = statement.resource_id or entry.full_url or self._names.digest([said.encode()])
         self._open().execute(
             "insert into resources (file, entry, kind, ident, statement) values (?, ?, ?, ?, ?)",
@@ -191,7 +191,7 @@ class FhirRun:
             return Ended("duplicate", place)
         if statement.study_instance_uid and not statement.outcome:
             return self._compared(statement, one.patient, place)
-        facts = json.dumps([asdict(fact) for fact in statement.facts]).encode()
+        facts = json.dumps([_fields(fact) for fact in statement.facts]).encode()
         source = f"{one.version}|{self._names.digest([facts], statement.outcome)[:32]}"
         found = database.execute("select source from stored where method = ?", (one.method,)).fetchone()
         before = found[0] if found else ""
@@ -262,13 +262,22 @@ def _version(statement: Statement, patient: str, names: Pseudonymiser) -> str:
     return f"{updated}v{version[:12]:0>12}"
 
 
+def _written(statement: Statement) -> str:
+    """As a list of the fields in their order: `dataclasses.asdict` takes longer than all else."""
+    return json.dumps([_fields(statement), [_fields(fact) for fact in statement.facts]])
+
+
+def _fields(row: Statement | Fact) -> list[Any]:
+    return [getattr(row, name) for name in row.__slots__ if name != "facts"]
+
+
 def _statement(said: str) -> Statement:
-    tree: dict[str, Any] = json.loads(said)
-    facts = tuple(_fact(fact) for fact in tree.pop("facts"))
+    """The inverse of `_written`."""
+    values, facts = json.loads(said)
+    tree = dict(zip((name for name in Statement.__slots__ if name != "facts"), values, strict=True))
     system, value = tree.pop("subject_identifier")
-    return Statement(**tree, facts=facts, subject_identifier=(system, value))
+    return Statement(**tree, facts=tuple(_fact(*fact) for fact in facts), subject_identifier=(system, value))
 
 
-def _fact(tree: Mapping[str, Any]) -> Fact:
-    code = tree["code"]
-    return Fact(**{**tree, "code": (code[0], code[1]) if code else None})
+def _fact(name: str, value: float | None, text: str | None, code: list[str] | None, *more: str) -> Fact:
+    return Fact(name, value, text, (code[0], code[1]) if code else None, *more)

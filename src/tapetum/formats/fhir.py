@@ -88,32 +88,35 @@ def _line(number: int, line: bytes) -> Iterator[Entry | RejectedInput]:
 
 
 def _document(file: BinaryIO) -> Iterator[Entry | RejectedInput]:
-    """A Bundle, a list of resources, or one resource."""
+    """Bundles, lists of resources, or resources, one after another; usually there is one."""
     text = _Text(file)
     number = 0
     try:
-        if text.peek() == "[":
-            for found in text.items():
+        while not text.is_over():
+            for row in _value(text):
                 number += 1
-                yield _entry(number, {"resource": found})
-            return
-        rest: dict[str, Any] = {}
-        for key in text.members():
-            if key == "entry" and text.peek() == "[" and rest.get("resourceType", "Bundle") == "Bundle":
-                for found in text.items():
-                    number += 1
-                    yield _entry(number, found)
-            else:
-                rest[key] = text.value()
+                yield _entry(number, row)
     except (ValueError, RecursionError):
         if number == 0:
             raise RejectedInput("unreadable", "it begins as JSON and breaks") from None
         yield _bad(number + 1, "from here on the file is no JSON")
+
+
+def _value(text: _Text) -> Iterator[object]:
+    """The entries of a Bundle, or what stands for one: a resource by itself."""
+    if text.peek() == "[":
+        yield from ({"resource": found} for found in text.items())
         return
+    rest: dict[str, Any] = {}
+    for key in text.members():
+        if key == "entry" and text.peek() == "[" and rest.get("resourceType", "Bundle") == "Bundle":
+            yield from text.items()
+        else:
+            rest[key] = text.value()
     if not isinstance(rest.get("resourceType"), str):
         raise RejectedInput("unknown-format", "JSON that is not FHIR")
     if rest["resourceType"] != "Bundle":
-        yield Entry(1, rest)
+        yield {"resource": rest}
 
 
 def _entry(number: int, row: object) -> Entry | RejectedInput:
@@ -154,6 +157,15 @@ class _Text:
                     return self._text[self._at]
                 self._at += 1
             self._more()
+
+    def is_over(self) -> bool:
+        """Whether nothing but blanks is left."""
+        while not (rest := self._text[self._at :].lstrip(BLANK)):
+            if self._is_end:
+                return True
+            self._more(may_end=True)
+        self._at = len(self._text) - len(rest)
+        return False
 
     def value(self) -> Any:
         """The value that begins here, whole. Raises ValueError where there is none, or one too long."""
