@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 
 from tapetum.acquire import TableMapping, Tally
-from tapetum.acquire.fhir import METHOD, shifted
+from tapetum.acquire.fhir import METHOD, FhirRun, shifted
 from tapetum.acquire.mapping import FhirMapping
+from tapetum.acquire.walk import Source
+from tapetum.errors import TapetumError
 from tapetum.protect import Pseudonymiser
 from tapetum.testing import dicom_series, to_bytes
 
@@ -251,6 +253,15 @@ def test_the_gathered_resources_are_not_held_in_memory(hospital: Any, inbox: Pat
         assert tracemalloc.get_traced_memory()[1] < 6 << 20  # of more than 10 MB
     finally:
         tracemalloc.stop()
+
+
+def test_a_full_temporary_disk_stops_the_run_and_blames_no_resource(hospital: Any, inbox: Path) -> None:
+    ndjson(inbox / "a.ndjson", *(glucose(f"g{n}") for n in range(2_000)))
+    run = FhirRun(hospital.names, FhirMapping(), hospital.catalogue, lambda _: ())
+    run._open().execute("pragma max_page_count = 60")
+    place = inbox / "a.ndjson"
+    with pytest.raises(TapetumError, match="make room"):
+        list(run.read(Source(str(place), "a.ndjson", "fhir", 1, 1, lambda: place.open("rb"))))
 
 
 def test_dates_of_any_precision_are_shifted() -> None:

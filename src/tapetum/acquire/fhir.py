@@ -20,7 +20,7 @@ from typing import Any
 from tapetum.acquire.fhir_patients import Patients
 from tapetum.acquire.mapping import FhirMapping
 from tapetum.acquire.walk import Source
-from tapetum.errors import RejectedInput
+from tapetum.errors import RejectedInput, TapetumError
 from tapetum.formats.fhir import Entry, resources
 from tapetum.formats.fhir_facts import LEFT_OUT, WITHDRAWN, Fact, Statement, is_known_scheme, read_resource
 from tapetum.model import Code, Observation, Query
@@ -139,10 +139,14 @@ class FhirRun:
             statement = replace(statement, subject=own)
         said = _written(statement)
         ident = statement.resource_id or entry.full_url or self._names.digest([said.encode()])
-        self._open().execute(
-            "insert into resources (file, entry, kind, ident, statement) values (?, ?, ?, ?, ?)",
-            (file, entry.number, statement.kind, ident, said),
-        )
+        row = (file, entry.number, statement.kind, ident, said)
+        try:
+            self._open().execute(
+                "insert into resources (file, entry, kind, ident, statement) values (?, ?, ?, ?, ?)", row
+            )
+        except sqlite3.OperationalError as error:  # the disk below the temporary folder is full
+            hint = "make room in the temporary folder and run the same command again"
+            raise TapetumError("this machine cannot hold the resources of the run", hint=hint) from error
 
     def _remembered(self, database: sqlite3.Connection) -> Iterator[Observation]:
         """Note which version of each resource is stored; yields what says how a patient is referred to."""
