@@ -11,7 +11,7 @@ import pytest
 from pydicom.encaps import encapsulate
 
 from tapetum.errors import RejectedInput
-from tapetum.formats import dicom
+from tapetum.formats import dicom, foreign
 from tapetum.formats.pixels import decode
 from tapetum.formats.uids import NEWER, uid_of
 from tapetum.protect import Pseudonymiser, deidentify
@@ -73,7 +73,7 @@ def test_objects_in_newer_transfer_syntaxes_come_in_and_keep_their_pixels(syntax
 def test_they_come_in_as_well_where_pydicom_reads_the_header() -> None:
     stream = jpeg_xl(np.zeros((16, 16)))
     data = packed(JPEG_XL, stream)
-    assert dicom.foreign.read(io.BytesIO(data)).syntax == JPEG_XL
+    assert foreign.read(io.BytesIO(data)).syntax == JPEG_XL
 
 
 def test_a_frame_that_is_no_jpeg_xl_is_refused() -> None:

@@ -64,22 +64,25 @@ class LocalBlobs:
         """
         if isinstance(data, bytes):
             key = hashlib.sha256(data).hexdigest()
-            if not self._holds(key, len(data)):
-                with self._part() as (part, out):
-                    out.write(data)
-                    out.close()
-                    self._move(part, key)
+            place = self._place(key)
+            if not self._holds(place, key, len(data)):
+                with self._part() as (part, handle):
+                    _write_all(handle, data)
+                    self._move(part, place, key)
         else:
             digest = hashlib.sha256()
-            with self._part() as (part, out):
+            with self._part() as (part, handle):
+                size = 0
                 while chunk := data.read(CHUNK):
                     digest.update(chunk)
-                    out.write(chunk)
-                size = out.tell()
-                out.close()
+                    _write_all(handle, chunk)
+                    size += len(chunk)
                 key = digest.hexdigest()
-                if not self._holds(key, size):
-                    self._move(part, key)
+                place = self._place(key)
+                if self._holds(place, key, size):
+                    part.unlink()
+                else:
+                    self._move(part, place, key)
         # One that was there is written down too: whoever put it may not have come to its flush.
         with self._lock:
             self._unsynced.add(key)
@@ -155,20 +158,20 @@ class LocalBlobs:
         return sum(_remove_if_left(part) for part in self._folder.glob(".new-*"))
 
     @contextmanager
-    def _part(self) -> Iterator[tuple[Path, BinaryIO]]:
-        """A new file beside the places of blobs, which is gone in the end unless it was moved."""
+    def _part(self) -> Iterator[tuple[Path, int]]:
+        """A new file beside the places of blobs, open for writing; it is gone when what is done with it fails."""
         part = self._folder / f".new-{secrets.token_hex(8)}"
+        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o440)
         try:
-            handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o440)
-            with os.fdopen(handle, "wb") as out:
-                fcntl.flock(out, fcntl.LOCK_EX)  # tells `sweep` that somebody still writes here
-                yield part, out
+            fcntl.flock(handle, fcntl.LOCK_EX)  # tells `sweep` that somebody still writes here
+            yield part, handle
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
         finally:
-            with suppress(FileNotFoundError):
-                part.unlink()
+            os.close(handle)
 
-    def _move(self, part: Path, key: str) -> None:
-        place = self._place(key)
+    def _move(self, part: Path, place: Path, key: str) -> None:
         try:
             part.replace(place)
         except FileNotFoundError:
@@ -177,12 +180,12 @@ class LocalBlobs:
         with self._lock:
             self._doubtful.discard(key)
 
-    def _holds(self, key: str, size: int) -> bool:
+    def _holds(self, place: Path, key: str, size: int) -> bool:
         """Whether the blob is there whole: after a power failure it can be shorter than it was."""
         if key in self._doubtful:
             return False
         try:
-            there = os.lstat(self._place(key))
+            there = os.lstat(place)
         except FileNotFoundError:
             return False
         return stat.S_ISREG(there.st_mode) and there.st_size == size

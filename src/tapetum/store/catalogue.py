@@ -5,16 +5,18 @@ batches or nothing of one. Start at `SqlCatalogue.record` (more in `store.batch`
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, select
+from sqlalchemy import Connection, Select, select
 
 from tapetum.errors import NotFound
 from tapetum.model import LEVELS, Arrival, Instance, Level, Query, Rejected, Row, Series
 from tapetum.store import schema
 from tapetum.store.batch import portions, rows_by, write
 from tapetum.store.database import Database
+from tapetum.store.matching import Dialect
 from tapetum.store.rows import Values, attributes_of, row_of
 from tapetum.store.search import PRIMARY, count_of, keys_of, order_of
 
@@ -28,8 +30,11 @@ ANALYSE_AT = 1000
 
 Key = int | str
 
-_DIGEST = schema.instance.c.source_digest
-KNOWN = select(_DIGEST).where(_DIGEST.in_(bindparam("keys", expanding=True)))
+# Asked for every object that arrives, so it is plain SQL: to build a statement takes longer than to answer it.
+KNOWN: dict[Dialect, str] = {
+    "sqlite": "SELECT source_digest FROM instance WHERE source_digest IN (SELECT value FROM json_each(?))",
+    "postgresql": "SELECT source_digest FROM instance WHERE source_digest = ANY(%s)",
+}
 
 
 class SqlCatalogue:
@@ -51,11 +56,10 @@ class SqlCatalogue:
     def known(self, source_digests: Sequence[str]) -> set[str]:
         """Those of the digests that are stored instances already."""
 
-        def look(connection: Connection) -> set[str]:
-            some = (connection.scalars(KNOWN, {"keys": part}) for part in portions(source_digests))
-            return {digest for found in some for digest in found}
-
-        return self.database.read(look)
+        dialect, digests = self.database.dialect, list(source_digests)
+        asked = (json.dumps(digests) if dialect == "sqlite" else digests,)
+        found = self.database.read(lambda connection: connection.exec_driver_sql(KNOWN[dialect], asked).scalars().all())
+        return set(found)
 
     def record(self, arrivals: Sequence[Arrival]) -> list[Arrival]:
         """Write a batch in one transaction.
