@@ -1,5 +1,7 @@
+import errno
 import io
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -91,3 +93,58 @@ def test_a_closed_door_takes_nothing(intake: Intake, catalogue: SqlCatalogue) ->
     door.close()
     with pytest.raises(TapetumError, match="closed"):
         door.take(_source(_objects(1)[0]))
+
+
+def test_an_object_that_was_under_way_in_a_failed_flush_is_not_acknowledged_by_the_next(
+    intake: Intake, catalogue: SqlCatalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = _objects(2)
+    settle, take = intake.settle, intake.take
+    put, failed = threading.Event(), threading.Event()
+
+    def failing() -> None:
+        put.wait(5)
+        monkeypatch.setattr(intake, "settle", settle)
+        settle()  # the second object's bytes are in this flush
+        failed.set()
+        raise OSError(errno.EIO, "the disk is dying")
+
+    def slowly(source: Source, row: None) -> Arrival:
+        arrival = take(source, row)
+        if source.locator == "second":
+            put.set()
+            failed.wait(5)
+            time.sleep(0.1)
+        return arrival
+
+    monkeypatch.setattr(intake, "settle", failing)
+    monkeypatch.setattr(intake, "take", slowly)
+    with Door(intake, catalogue) as door:
+        answer = door.submit(_source(first, "first"))
+        with pytest.raises(TapetumError):
+            door.take(_source(second, "second"))
+        assert isinstance(answer.exception(), TapetumError)
+        assert [door.take(_source(each)).outcome for each in (first, second)] == ["stored", "stored"]
+
+
+def test_a_catalogue_that_fails_while_an_object_is_looked_at_is_an_error_of_ours(
+    intake: Intake, catalogue: SqlCatalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Gone(Exception):
+        pass
+
+    def gone(*_: object) -> None:
+        raise Gone
+
+    with Door(intake, catalogue) as door:
+        monkeypatch.setattr(intake, "take", gone)
+        with pytest.raises(TapetumError, match="Gone"):
+            door.take(_source(_objects(1)[0]))
+
+
+def test_who_is_told_of_arrivals_and_fails_does_not_stop_the_door(intake: Intake, catalogue: SqlCatalogue) -> None:
+    def failing(_arrival: Arrival) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    with Door(intake, catalogue, on_stored=failing) as door:
+        assert [door.take(_source(each)).outcome for each in _objects(2)] == ["stored", "stored"]

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tapetum.acquire import read_mapping
+from tapetum.acquire import ingest, read_mapping
 from tapetum.errors import NotFound, TapetumError
 from tapetum.testing import dicom_series, to_bytes
 
@@ -381,3 +381,65 @@ def test_rows_whose_pictures_are_not_there_are_counted(hospital: Any, inbox: Pat
     tally = hospital.take(inbox, mapping=mapping_of(tmp_path, text))
     assert tally.to_json()["unmatched_rows"] == 2
     assert tally.observations == 1
+
+
+class BadSector(io.BytesIO):
+    """A file of which a sector cannot be read."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if self.tell() + (size if size and size > 0 else 1 << 30) > 500:
+            raise OSError(errno.EIO, "Input/output error")
+        return super().read(size)
+
+
+def test_a_file_with_a_bad_sector_is_quarantined_and_the_others_are_taken(
+    hospital: Any, inbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, item in enumerate(dicom_series(slices=3, rows=8, columns=8)):
+        (inbox / f"{number}.dcm").write_bytes(to_bytes(item))
+    real, data = Path.open, (inbox / "1.dcm").read_bytes()
+
+    def opened(path: Path, *words: Any, **named: Any) -> Any:
+        return BadSector(data) if path.name == "1.dcm" and not named else real(path, *words, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", opened)
+        tally = hospital.take(inbox)
+    assert tally.outcomes == {"stored": 2, "rejected": 1}
+    assert hospital.quarantine() == {"1.dcm": "unreadable"}
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EFBIG, errno.ENOSPC])
+def test_a_disk_that_fails_while_a_blob_is_written_ends_the_run_and_quarantines_nothing(
+    hospital: Any, inbox: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    for index, item in enumerate(dicom_series(slices=3, rows=8, columns=8)):
+        (inbox / f"{index}.dcm").write_bytes(to_bytes(item))
+
+    def broken(*_: object) -> str:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(hospital.blobs, "put", broken)
+        with pytest.raises(TapetumError, match="errno"):
+            hospital.take(inbox)
+    assert hospital.quarantine() == {}
+    assert hospital.take(inbox).outcomes == {"stored": 3}
+
+
+def test_a_batch_whose_bytes_the_disk_did_not_keep_is_not_recorded_when_the_run_ends(
+    hospital: Any, inbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for index, item in enumerate(dicom_series(slices=3, rows=8, columns=8)):
+        (inbox / f"{index}.dcm").write_bytes(to_bytes(item))
+
+    def broken(_handle: int) -> None:
+        raise OSError(errno.EIO, "the disk is dying")
+
+    monkeypatch.setattr(ingest, "BATCH", 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", broken)
+        with pytest.raises(TapetumError, match="errno"):
+            hospital.take(inbox)
+    assert hospital.catalogue.series() == []
+    assert hospital.take(inbox).outcomes == {"stored": 3}

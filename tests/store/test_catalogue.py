@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,16 @@ def test_a_conflicting_object_is_named_in_the_quarantine_with_its_blob(url: str)
     catalogue.record([arrival_of(1, blob="f" * 64, source_digest="e" * 64)])
     (row,) = catalogue.rejected()
     assert (row.code, row.blob) == ("conflicting-instance", "f" * 64)
+    catalogue.close()
+
+
+def test_what_comes_later_from_the_same_place_does_not_take_a_conflict_out_of_the_quarantine(url: str) -> None:
+    catalogue = SqlCatalogue(url)
+    first = arrival_of(1)
+    others = [replace(arrival_of(1, blob=name * 64, source_digest=name * 64), arrived=first.arrived) for name in "ef"]
+    catalogue.record([first, *others])
+    catalogue.record([first, others[0]])
+    assert [row.blob for row in catalogue.rejected()] == ["e" * 64, "f" * 64]
     catalogue.close()
 
 

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
+from tapetum.errors import TapetumError
 from tapetum.model import Query
 from tapetum.store import SqlCatalogue, database, schema
 from tapetum.store.database import Database
@@ -117,7 +118,7 @@ def test_a_transaction_that_fails_for_another_reason_is_not_repeated(postgres: A
 
 def test_a_server_that_stays_away_is_given_up_in_the_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(database, "PATIENCE_SECONDS", 0.05)
-    with pytest.raises(OperationalError):
+    with pytest.raises(TapetumError, match="database"):
         Database(f"postgresql://tapetum@/nothing?host={tmp_path}")
 
 

@@ -29,6 +29,7 @@ MOST_AT_ONCE = 256
 class _Waiting:
     arrival: Arrival
     answer: Future[Arrival]
+    losses: int
 
 
 class Door:
@@ -39,7 +40,8 @@ class Door:
 
     Parameters
     ----------
-    on_stored : told of every arrival after it was written, in the writing thread; must be quick and not raise.
+    on_stored : told of every arrival after it was written and answered, in the writing thread; must be quick. What it
+        raises is logged, and the door goes on.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Door:
         self._intake, self._catalogue, self._on_stored = intake, catalogue, on_stored
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._closed = False
+        self._losses = 0
         self._lock = threading.Lock()
         self._writer = threading.Thread(target=self._write, name="door", daemon=True)
         self._writer.start()
@@ -70,15 +73,18 @@ class Door:
         ------
         TapetumError : the door is closed, or the bytes of the object cannot be written.
         """
+        # A flush that fails may have been about this object, too, whose turn comes after it.
+        losses = self._losses
         try:
             arrival = self._intake.take(source, None)
         except Exception as error:  # noqa: BLE001 - refusal() raises what is not the object's own fault
             arrival = Arrival("rejected", rejected=self._intake.rejected(source, refusal(error)))
         answer: Future[Arrival] = Future()
+        answer.add_done_callback(self._tell)  # a future logs what its callbacks raise: the writing thread goes on
         with self._lock:
             if self._closed:
                 raise TapetumError("the door is closed", hint="send again when the server is up")
-            self._queue.put(_Waiting(arrival, answer))
+            self._queue.put(_Waiting(arrival, answer, losses))
         return answer
 
     def close(self) -> None:
@@ -114,15 +120,30 @@ class Door:
 
     def _commit(self, batch: list[_Waiting]) -> None:
         try:
-            self._intake.settle()
-            ended = self._catalogue.record([waiting.arrival for waiting in batch])
+            self._settle()
+            kept = [waiting for waiting in batch if waiting.losses == self._losses]
+            ended = self._catalogue.record([waiting.arrival for waiting in kept]) if kept else []
         except Exception as error:  # noqa: BLE001 - whoever waits must be told, whatever it was
             for waiting in batch:
                 waiting.answer.set_exception(_not_written(error))
             return
-        for waiting, arrival in zip(batch, ended, strict=True):
+        for waiting in batch:
+            if waiting.losses != self._losses:
+                waiting.answer.set_exception(TapetumError("the disk may have lost this object", hint="send again"))
+        for waiting, arrival in zip(kept, ended, strict=True):
             waiting.answer.set_result(arrival)
-            self._on_stored(arrival)
+
+    def _settle(self) -> None:
+        settled = False
+        try:
+            self._intake.settle()
+            settled = True
+        finally:
+            self._losses += not settled
+
+    def _tell(self, answer: Future[Arrival]) -> None:
+        if answer.exception() is None:
+            self._on_stored(answer.result())
 
 
 def _not_written(error: Exception) -> TapetumError:

@@ -24,7 +24,15 @@ from tapetum.acquire.clinical import Manifest, TableRow, read_table
 from tapetum.acquire.fhir import Ended, FhirRun
 from tapetum.acquire.intake import Intake, Policy, chunks
 from tapetum.acquire.mapping import TableMapping
-from tapetum.acquire.walk import SPOOL_BYTES, Limits, Source, stop_if_machine_fails, total_bytes, walk
+from tapetum.acquire.walk import (
+    SPOOL_BYTES,
+    Limits,
+    Source,
+    cannot_be_read,
+    stop_if_machine_fails,
+    total_bytes,
+    walk,
+)
 from tapetum.errors import IdentityExposed, InvalidGeometry, RejectedInput, TapetumError
 from tapetum.model import Arrival, Observation
 from tapetum.ports import BlobStore, Catalogue
@@ -143,7 +151,12 @@ def acquire(
 
 
 def refusal(error: BaseException) -> RejectedInput:
-    """What is wrong with an object, from what its reader raised; raises on what is not the object's own fault."""
+    """What is wrong with an object, from what its reader raised.
+
+    Raises
+    ------
+    TapetumError : it is not the object's own fault.
+    """
     if isinstance(error, RejectedInput):
         return error
     if isinstance(error, IdentityExposed):
@@ -155,7 +168,9 @@ def refusal(error: BaseException) -> RejectedInput:
     stop_if_machine_fails(error)
     if isinstance(error, DAMAGE):
         return RejectedInput("unreadable", f"damaged inside: {type(error).__name__}")
-    raise error
+    if isinstance(error, TapetumError):
+        raise error
+    raise TapetumError("the archive cannot write", hint="send again", error=type(error).__name__) from error
 
 
 class _Run:
@@ -276,7 +291,8 @@ class _Run:
             row = self._manifest.find(source.relative)
             arrival = self._intake.take(source, row.roles if row else None)
         except (TapetumError, MemoryError, *DAMAGE) as error:
-            self.reject(source, refusal(error))
+            bad = RejectedInput("unreadable", "the file cannot be read to its end")
+            self.reject(source, bad if cannot_be_read(source, error) else refusal(error))
             return None
         self.tally.bytes += source.size_bytes
         if row is not None and arrival.instance is not None:
@@ -295,18 +311,25 @@ class _Run:
             self.flush()
 
     def flush(self) -> None:
-        """Write the batch: blobs are down before the catalogue names them."""
-        if self._released:
-            self._catalogue.record(self._released)
-            self._released = []
-        if self._batch:
-            self._intake.settle()
-            for arrival in self._catalogue.record(self._batch):
-                self.tally.outcomes[arrival.outcome] += 1
-                if arrival.outcome == "rejected" and arrival.rejected:
-                    self.tally.codes[arrival.rejected.code] += 1
-            self._batch = []
-        if self._facts:
-            self._observe(self._facts)
-            self.tally.observations += len(self._facts)
-            self._facts = []
+        """Write the batch: blobs are down before the catalogue names them.
+
+        A batch that cannot be written is let go: nothing may be recorded whose bytes the disk did not keep. The next
+        run takes it in.
+        """
+        released, batch, facts = self._released, self._batch, self._facts
+        self._released, self._batch, self._facts = [], [], []
+        try:
+            if released:
+                self._catalogue.record(released)
+            if batch:
+                self._intake.settle()
+                for arrival in self._catalogue.record(batch):
+                    self.tally.outcomes[arrival.outcome] += 1
+                    if arrival.outcome == "rejected" and arrival.rejected:
+                        self.tally.codes[arrival.rejected.code] += 1
+            if facts:
+                self._observe(facts)
+                self.tally.observations += len(facts)
+        except OSError as error:
+            stop_if_machine_fails(error)
+            raise

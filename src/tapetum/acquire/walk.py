@@ -27,14 +27,16 @@ from typing import IO, BinaryIO, cast
 from tapetum.errors import NotFound, RejectedInput, TapetumError
 from tapetum.formats.sniff import HEAD_BYTES, sniff
 
-__all__ = ["Limits", "Source", "stop_if_machine_fails", "total_bytes", "walk"]
+__all__ = ["Limits", "Source", "cannot_be_read", "stop_if_machine_fails", "total_bytes", "walk"]
 
 SPOOL_BYTES = 8 << 20
 MAX_DEPTH = 5
 MAX_RATIO = 200
 """By how much an archive may unfold in all: pixels shrink to a tenth or a hundredth, a bomb to a ten-thousandth."""
 # These are of this machine and not of the file: going on would quarantine every file that follows.
-MACHINE_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE})
+MACHINE_ERRORS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.EFBIG, errno.EIO}
+)
 
 # What the readers of archives raise when they meet damaged bytes, or a password.
 DAMAGE = (
@@ -95,10 +97,26 @@ def walk(paths: list[Path], limits: Limits) -> Iterator[Source]:
 
 
 def stop_if_machine_fails(error: BaseException) -> None:
-    """Raise TapetumError for a full disk and its like; return for whatever is the file's own fault."""
+    """Raise TapetumError for a full disk and its like; return for whatever is the file's own fault.
+
+    An EIO is taken for one of writing: where a file may have bad sectors, ask `cannot_be_read` first.
+    """
     if isinstance(error, OSError) and error.errno in MACHINE_ERRORS:
-        hint = "make room and run the same command again; what was taken in is kept"
+        hint = "make room or mend the disk, and run the same command again; what was taken in is kept"
         raise TapetumError("this machine cannot write or open files", hint=hint, errno=error.errno) from error
+
+
+def cannot_be_read(source: Source, error: BaseException) -> bool:
+    """Whether an error came from a bad sector below the file itself, and not from writing: it is read once more."""
+    if not isinstance(error, OSError) or error.errno != errno.EIO:
+        return False
+    try:
+        with source.open() as file:
+            while file.read(1 << 20):
+                pass
+    except OSError as again:
+        return again.errno == errno.EIO
+    return False
 
 
 def _files(path: Path, on_error: Callable[[OSError], object] = lambda _: None) -> Iterator[Path]:
@@ -125,14 +143,24 @@ class _Door:
         self.left = max(limits.max_bytes, MAX_RATIO * on_disk)
 
     def pass_through(self, stream: IO[bytes], spool: BinaryIO) -> None:
-        """Unfold one member. Raises RejectedInput as soon as it, or all members together, are too much."""
+        """Unfold one member.
+
+        Raises
+        ------
+        RejectedInput : it, or all members together, are too much; told as soon as they are.
+        TapetumError : the spool cannot be written.
+        """
         written = 0
         while chunk := stream.read(1 << 20):
             written += len(chunk)
             self.left -= len(chunk)
             if written > self.limits.max_bytes or self.left < 0:
                 raise RejectedInput("archive-bomb")
-            spool.write(chunk)
+            try:
+                spool.write(chunk)
+            except OSError as error:
+                stop_if_machine_fails(error)
+                raise
 
 
 def _file(file: Path, relative: str, base: Path, limits: Limits) -> Iterator[Source]:
@@ -247,7 +275,8 @@ def _member(
             yield _broken(locator, relative, 0, error)
             return
         except DAMAGE as error:
-            stop_if_machine_fails(error)
+            if getattr(error, "errno", None) != errno.EIO:  # what was read has a bad sector; writing is told apart
+                stop_if_machine_fails(error)
             yield _broken(locator, relative, 0, RejectedInput("broken-archive", "a member cannot be unpacked"))
             return
         length = spool.tell()

@@ -271,6 +271,10 @@ def _refused(arrival: Arrival, new: Instance, code: str) -> Arrival:
     if arrival.rejected is None:
         raise ValueError("a stored arrival carries the row that it becomes when it is refused")
     row = replace(arrival.rejected, code=code, message=REJECTIONS[code], blob=new.blob)
+    if code == "conflicting-instance":
+        # One row for each object in conflict, wherever it came from and whatever comes from there later: without it
+        # nothing would name the blob.
+        row = replace(row, arrived=new.blob)
     return replace(arrival, outcome="rejected", rejected=row)
 
 
@@ -284,7 +288,6 @@ def _quarantine(connection: Connection, ended: Sequence[Arrival]) -> None:
     for item in ended:
         last[item.arrived] = None
         if item.outcome == "rejected" and item.rejected is not None:
-            del last[item.arrived]
             last[item.rejected.arrived] = item.rejected
     there: dict[str, Mapping[str, Any]] = {}
     for some in portions(sorted(last)):

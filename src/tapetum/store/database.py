@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
+from tapetum.errors import TapetumError
 from tapetum.store.matching import Dialect
 
 __all__ = ["HEAD", "Database", "migrate"]
@@ -44,12 +45,17 @@ class Database:
     Parameters
     ----------
     url : SQLAlchemy's URL; ``postgresql://`` means psycopg 3. The schema is brought up to date.
+
+    Raises
+    ------
+    TapetumError : here and in `read` and `write`: no room, locked too long, or the server stays away.
     """
 
     def __init__(self, url: str) -> None:
         if url.startswith("postgresql://"):
             url = url.replace("postgresql", "postgresql+psycopg", 1)
-        options: dict[str, Any] = {"json_serializer": _to_json}
+        # Parameters hold names of patients: they have no place in messages.
+        options: dict[str, Any] = {"json_serializer": _to_json, "hide_parameters": True}
         if url.startswith("postgresql"):
             options |= {"isolation_level": "READ COMMITTED", "pool_pre_ping": True, "pool_size": 8, "max_overflow": 16}
         self.engine = create_engine(url, **options)
@@ -101,6 +107,8 @@ class Database:
                 return attempt()
             except DBAPIError as error:
                 if self.dialect == "sqlite" or not _may_pass(error) or time.monotonic() - started > PATIENCE_SECONDS:
+                    if isinstance(error, OperationalError):
+                        raise _told(error) from error
                     raise
             time.sleep(pause)
             pause = min(2 * pause, 1.0)
@@ -131,6 +139,13 @@ def _version(connection: Connection) -> str | None:
     if not inspect(connection).has_table("alembic_version"):
         return None
     return cast("str | None", connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar())
+
+
+def _told(error: OperationalError) -> TapetumError:
+    """What is wrong with the machine or the server, as an error of ours: full, locked, stopped."""
+    code = getattr(error.orig, "sqlite_errorname", None) or getattr(error.orig, "sqlstate", None) or "no answer"
+    hint = "make room, or see that the database runs, and run the same command again; what was acknowledged is kept"
+    return TapetumError("the database cannot be read or written", hint=hint, reason=code)
 
 
 def _may_pass(error: DBAPIError) -> bool:
