@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import warnings
 from typing import Any
 
@@ -17,6 +18,7 @@ from tapetum.formats.uids import NEWER, uid_of
 from tapetum.protect import Pseudonymiser, deidentify
 from tapetum.testing import dicom_series, to_bytes
 
+JPEG_2000 = "1.2.840.10008.1.2.4.90"
 JPEG_XL = "1.2.840.10008.1.2.4.110"
 DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
 
@@ -34,8 +36,10 @@ def packed(syntax: str, stream: bytes) -> bytes:
     dataset.PixelRepresentation = 0
     dataset.PixelData = encapsulate([stream])
     dataset["PixelData"].is_undefined_length = True
-    dataset.file_meta.TransferSyntaxUID = pydicom.uid.UID(syntax)
-    return to_bytes(dataset)
+    dataset.file_meta.TransferSyntaxUID = pydicom.uid.JPEG2000Lossless  # pydicom does not write what it does not know
+    named = syntax + "\0" * (len(syntax) % 2)
+    old, new = (b"UI" + struct.pack("<H", len(uid)) + uid.encode() for uid in (JPEG_2000, named))
+    return to_bytes(dataset).replace(old, new, 1)
 
 
 def test_registered_uids_are_known_and_others_are_not() -> None:
