@@ -74,6 +74,27 @@ def test_objects_of_one_sender_are_taken_before_it_waits_for_any(intake: Intake,
     assert catalogue.series()[0].instances == 5
 
 
+def test_what_was_gathered_is_written_with_one_sync_for_all_when_somebody_settles(
+    intake: Intake, catalogue: SqlCatalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches: list[int] = []
+    record = catalogue.record
+    monkeypatch.setattr(catalogue, "record", lambda batch: (batches.append(len(batch)), record(batch))[1])
+    with Door(intake, catalogue) as door:
+        answers = [door.gather(_source(data, str(i))) for i, data in enumerate(_objects(5))]
+        assert not any(answer.done() for answer in answers)
+        door.settle()
+        assert [answer.result(0).outcome for answer in answers] == ["stored"] * 5
+        door.settle()
+    assert batches == [5]
+
+
+def test_what_was_gathered_is_written_when_the_door_closes(intake: Intake, catalogue: SqlCatalogue) -> None:
+    with Door(intake, catalogue) as door:
+        answer = door.gather(_source(_objects(1)[0]))
+    assert answer.result(0).outcome == "stored"
+
+
 def test_a_catalogue_that_cannot_write_acknowledges_nothing(
     intake: Intake, catalogue: SqlCatalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,8 +35,9 @@ class _Waiting:
 class Door:
     """Takes objects in from any number of threads and commits together what arrives together.
 
-    One thread writes: while it waits for the disk, the next objects gather, so that a hundred senders need no more
-    syncs than one. Use as a context manager, or `close` it.
+    One thread at a time writes, for all: while it waits for the disk, the next objects gather, so that a hundred
+    senders need no more syncs than one. It is a thread that waits for its own objects, because to wake another costs
+    as much as to write; only for those who do not wait, the door has one. Use as a context manager, or `close` it.
 
     Parameters
     ----------
@@ -48,10 +49,11 @@ class Door:
         self, intake: Intake, catalogue: Catalogue, *, on_stored: Callable[[Arrival], object] = lambda _: None
     ) -> None:
         self._intake, self._catalogue, self._on_stored = intake, catalogue, on_stored
-        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._gathered: list[_Waiting] = []
+        self._calls: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._closed = False
         self._losses = 0
-        self._lock = threading.Lock()
+        self._lock, self._writing = threading.Lock(), threading.Lock()
         self._writer = threading.Thread(target=self._write, name="door", daemon=True)
         self._writer.start()
 
@@ -62,10 +64,25 @@ class Door:
         ------
         TapetumError : this machine cannot write (disk full, database gone); nothing is acknowledged then.
         """
-        return self.submit(source).result()
+        answer = self.gather(source)
+        self.settle()
+        return answer.result()
 
     def submit(self, source: Source) -> Future[Arrival]:
         """Take one object in without waiting for the disk; the future ends as `take` does, when it is durable.
+
+        For a sender who goes on to other things.
+
+        Raises
+        ------
+        TapetumError : the door is closed, or the bytes of the object cannot be written.
+        """
+        answer = self.gather(source)
+        self._calls.put(True)
+        return answer
+
+    def gather(self, source: Source) -> Future[Arrival]:
+        """Take one object in as `submit` does, and leave it to a later `settle` to write it down.
 
         For a sender of many objects in one request, who waits for all of them at its end.
 
@@ -84,16 +101,28 @@ class Door:
         with self._lock:
             if self._closed:
                 raise TapetumError("the door is closed", hint="send again when the server is up")
-            self._queue.put(_Waiting(arrival, answer, losses))
+            self._gathered.append(_Waiting(arrival, answer, losses))
         return answer
+
+    def settle(self) -> None:
+        """Write down what was gathered, by whomever; whatever was gathered before has its answer when this returns."""
+        with self._writing:
+            left = len(self._gathered)
+            while left > 0:
+                with self._lock:
+                    batch = self._gathered[:MOST_AT_ONCE]
+                    del self._gathered[: len(batch)]
+                left -= len(batch)
+                self._commit(batch)
 
     def close(self) -> None:
         """Write what was taken and stop. Safe to call twice."""
         with self._lock:
             if not self._closed:
                 self._closed = True
-                self._queue.put(None)
+                self._calls.put(False)
         self._writer.join()
+        self.settle()
 
     def __enter__(self) -> Door:
         return self
@@ -102,25 +131,12 @@ class Door:
         self.close()
 
     def _write(self) -> None:
-        going_on = True
-        while going_on:
-            batch = []
-            waiting = self._queue.get()
-            while waiting is not None:
-                batch.append(waiting)
-                if len(batch) == MOST_AT_ONCE:
-                    break
-                try:
-                    waiting = self._queue.get_nowait()
-                except queue.Empty:
-                    break
-            going_on = waiting is not None
-            if batch:
-                self._commit(batch)
+        while self._calls.get():
+            self.settle()
 
     def _commit(self, batch: list[_Waiting]) -> None:
         try:
-            self._settle()
+            self._flush()
             kept = [waiting for waiting in batch if waiting.losses == self._losses]
             ended = self._catalogue.record([waiting.arrival for waiting in kept]) if kept else []
         except Exception as error:  # noqa: BLE001 - whoever waits must be told, whatever it was
@@ -133,7 +149,7 @@ class Door:
         for waiting, arrival in zip(kept, ended, strict=True):
             waiting.answer.set_result(arrival)
 
-    def _settle(self) -> None:
+    def _flush(self) -> None:
         settled = False
         try:
             self._intake.settle()

@@ -18,17 +18,17 @@ __all__ = ["Archive", "archive_of", "base_url"]
 
 PREFIX = "/dicom-web"
 INTAKE_THREADS = 4
-MOST_PARTS_AT_ONCE = 8
+MOST_BATCHES_AT_ONCE = 8
 
 
 @dataclass
 class Archive:
-    """A workspace that is being served. ``parts`` bounds how many objects are in memory at once, over all requests."""
+    """A workspace that is being served. ``batches`` bounds how many objects wait for a thread, over all requests."""
 
     workspace: Workspace
     door: Door
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(INTAKE_THREADS, "intake"))
-    parts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_PARTS_AT_ONCE))
+    batches: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_BATCHES_AT_ONCE))
 
     @classmethod
     def open(cls, workspace: Workspace, on_stored: Callable[[Arrival], object] = lambda _: None) -> Archive:

@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import AsyncIterator
 from concurrent.futures import Future
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +35,8 @@ OBJECT = "application/dicom"
 UID = re.compile(r"[0-9.]{1,64}")
 META_BYTES = 1024
 MOST_DIGESTED = 1 << 20
+# So many objects, or bytes of objects, are taken in by a thread at once.
+TOGETHER, TOGETHER_BYTES = 64, 4 << 20
 # Media Storage SOP Class (0002,0002) and Instance UID (0002,0003) with their lengths; file meta is always explicit VR.
 MEDIA_CLASS = re.compile(rb"\x02\0\x02\0UI(..)", re.DOTALL)
 MEDIA_INSTANCE = re.compile(rb"\x02\0\x03\0UI(..)", re.DOTALL)
@@ -52,7 +55,7 @@ class _Sent:
     sop_class_uid: str
     sop_instance_uid: str
     ends: Future[Arrival] = field(default_factory=Future)
-    reason: int = 0
+    reason: int = OUT_OF_RESOURCES
 
 
 @router.post("/studies", summary="Store instances")
@@ -74,45 +77,78 @@ async def store_in_study(request: Request, study: str) -> Response:
 async def _store(request: Request, study: str) -> Response:
     Accepted(accept_of(request)).choose(JSON_OFFERS)
     archive = archive_of(request)
-    sent: list[_Sent] = []
-    taking: list[asyncio.Task[None]] = []
+    taking = _Taking(archive, study, request.client.host if request.client else "")
     try:
         async for part in _parts(request, archive.workspace.settings.acquire_max_bytes):
-            await archive.parts.acquire()
-            one = _named(part)
-            sent.append(one)
-            taking.append(asyncio.create_task(_take(archive, part, one, study, request)))
+            await taking.add(part)
     finally:
-        await asyncio.gather(*taking)
-    if not sent:
+        await taking.end()
+    if not taking.sent:
         raise RefusedRequest("bad-request", "the body holds no object")
-    await asyncio.get_running_loop().run_in_executor(archive.pool, _wait, sent)
-    return _answer(request, archive, sent)
+    return _answer(request, archive, taking.sent)
 
 
-async def _take(archive: Archive, part: Part, one: _Sent, study: str, request: Request) -> None:
-    """Take one object in, in a thread; the disk is waited for later, by all objects of the request together."""
-    client = request.client.host if request.client else ""
-    try:
-        await asyncio.get_running_loop().run_in_executor(archive.pool, _submit, archive, part, one, study, client)
-    finally:
-        archive.parts.release()
-        part.close()
+class _Taking:
+    """Takes the objects of one request in, some at a time, each time in a thread, while the next are still coming.
 
+    A thread that takes one object costs as much as the object: so they go through together.
+    """
 
-def _submit(archive: Archive, part: Part, one: _Sent, study: str, client: str) -> None:
-    try:
-        if part.headers.get("content-type", OBJECT).split(";")[0].strip().lower() != OBJECT:
-            one.reason = CANNOT_UNDERSTAND
-        elif study and not _is_of(part, study, archive):
-            one.reason = WRONG_STUDY
-        else:
-            # A second try comes from the place of the first, so that what is stored at last leaves the quarantine.
-            name = one.sop_instance_uid or _digest(part)
-            source = Source(f"stow://{client}/{name}", name, "dicom", part.size, 0, part.open)
-            one.ends = archive.door.submit(source)
-    except (TapetumError, OSError):
-        one.reason = OUT_OF_RESOURCES
+    def __init__(self, archive: Archive, study: str, client: str) -> None:
+        self.sent: list[_Sent] = []
+        self._archive, self._study, self._client = archive, study, client
+        self._parts: list[Part] = []
+        self._bytes = 0
+        self._running: asyncio.Future[None] | None = None
+
+    async def add(self, part: Part) -> None:
+        """Take an object in, now or with those that follow."""
+        self._parts.append(part)
+        self._bytes += part.size
+        if self._bytes >= TOGETHER_BYTES or len(self._parts) >= TOGETHER:
+            await self._take(is_last=False)
+
+    async def end(self) -> None:
+        """Take the rest in, and wait until all is durable."""
+        await self._take(is_last=True)
+        if self._running is not None:
+            await self._running
+
+    async def _take(self, *, is_last: bool) -> None:
+        if self._running is not None:
+            running, self._running = self._running, None
+            await running
+        parts, self._parts, self._bytes = self._parts, [], 0
+        if not parts and not self.sent:
+            return
+        await self._archive.batches.acquire()
+        loop = asyncio.get_running_loop()
+        self._running = loop.run_in_executor(self._archive.pool, self._submit, parts, is_last)
+        self._running.add_done_callback(lambda _: self._archive.batches.release())
+
+    def _submit(self, parts: list[Part], is_last: bool) -> None:
+        for part in parts:
+            with closing(part):
+                one = _named(part)
+                self.sent.append(one)
+                self._submit_one(part, one)
+        if is_last:
+            self._archive.door.settle()
+            _wait(self.sent)
+
+    def _submit_one(self, part: Part, one: _Sent) -> None:
+        # What this machine cannot do is its own fault, and the object may be sent again.
+        with suppress(TapetumError, OSError):
+            if part.headers.get("content-type", OBJECT).split(";")[0].strip().lower() != OBJECT:
+                one.reason = CANNOT_UNDERSTAND
+            elif self._study and not _is_of(part, self._study, self._archive):
+                one.reason = WRONG_STUDY
+            else:
+                # A second try comes from the place of the first, so that what is stored at last leaves the quarantine.
+                name = one.sop_instance_uid or _digest(part)
+                source = Source(f"stow://{self._client}/{name}", name, "dicom", part.size, 0, part.open)
+                one.ends = self._archive.door.gather(source)
+                one.reason = 0
 
 
 def _is_of(part: Part, study: str, archive: Archive) -> bool:
