@@ -67,8 +67,8 @@ class Catalogue(Protocol):
         """Write a batch in one transaction; returns the arrivals as they ended (a stored one may be a duplicate)."""
         ...
 
-    def series(self) -> list[Series]:
-        """Every series, ordered by patient key and UID."""
+    def series(self, query: Query | None = None) -> list[Series]:
+        """Every series, ordered by patient key and UID; with a query of series, its matches in their own order."""
         ...
 
     def one(self, series_instance_uid: str) -> Series:

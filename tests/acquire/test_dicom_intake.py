@@ -16,7 +16,7 @@ from tapetum.acquire.dicom_intake import KEPT_ATTRIBUTES, DicomIntake
 from tapetum.acquire.policy import Policy
 from tapetum.errors import RejectedInput
 from tapetum.model import Instance
-from tapetum.protect import Pseudonymiser
+from tapetum.protect import Pseudonymiser, RealNames
 from tapetum.store import LocalBlobs, SqlCatalogue
 from tapetum.testing import dicom_series, radiograph, segmentation, structure_set, to_bytes, virtual_volume
 
@@ -37,7 +37,8 @@ def take(tmp_path: Path) -> Iterator[Any]:
     blobs, catalogue = LocalBlobs(tmp_path / "blobs"), SqlCatalogue(f"sqlite:///{tmp_path / 'catalogue.db'}")
 
     def taken(data: bytes, policy: Policy = INSIDE) -> tuple[Instance, bytes]:
-        instance, is_new = DicomIntake(blobs, catalogue, NAMES, policy).take(io.BytesIO(data), len(data))
+        names = NAMES if policy.deidentify else RealNames(bytes(32), issuer="Own")
+        instance, is_new = DicomIntake(blobs, catalogue, names, policy).take(io.BytesIO(data), len(data))
         assert is_new
         with blobs.open(instance.blob) as file:
             return instance, file.read()
@@ -97,7 +98,7 @@ def test_the_same_pixels_have_one_digest_in_every_uncompressed_encoding_and_unde
 
 
 def test_numbers_of_different_issuers_are_different_patients_inside_too(take: Any) -> None:
-    keys = {take(to_bytes(one(IssuerOfPatientID=issuer)))[0].patient_key for issuer in ("", "North", "South")}
+    keys = {take(to_bytes(one(IssuerOfPatientID=issuer)))[0].patient_key for issuer in ("", "Own", "North", "South")}
     assert keys == {"PAT-1", "PAT-1^^^North", "PAT-1^^^South"}
 
 

@@ -5,6 +5,8 @@ import polars as pl
 import pytest
 from pydicom import FileDataset
 
+from tapetum.acquire import TableMapping
+from tapetum.acquire.mapping import MappedObservation
 from tapetum.errors import InvalidStudy, NotFound
 from tapetum.flow import Workspace
 from tapetum.testing import dicom_series, segmentation, structure_set, to_bytes
@@ -235,3 +237,23 @@ def test_a_slice_that_comes_later_makes_another_volume(workspace: Workspace, tmp
     assert workspace.image(uid).array.shape[0] == 3
     workspace.acquire([write(tmp_path / "more", slices[3:])])
     assert workspace.image(uid).array.shape[0] == 4
+
+
+@pytest.mark.parametrize("deidentify", [True, False])
+def test_a_number_of_our_own_issuer_is_the_same_patient_in_a_table_without_issuer(
+    tmp_path: Path, deidentify: bool
+) -> None:
+    images = dicom_series(slices=2)
+    for item in images:
+        item.IssuerOfPatientID = "North"
+    folder = write(tmp_path / "in", images)
+    (folder / "age.csv").write_text(f"id,age,date\n{images[0].PatientID},61,2020-02-29\n")
+    columns = {"patient": "id", "date": "date"}
+    mapping = TableMapping(columns=columns, observations=(MappedObservation("age", "age"),))
+    flags = {"protect_deidentify": deidentify, "acquire_issuer": "North"}
+    workspace = Workspace.create(tmp_path / "w", **flags)
+    workspace.acquire([folder], mapping=mapping)
+    (key,) = workspace.observations()["patient_key"]
+    assert [series.patient_key for series in workspace.catalogue.series()] == [key]
+    assert (key == images[0].PatientID) is not deidentify
+    assert (workspace.observations()["effective_at"].item() == "2020-02-29") is not deidentify

@@ -18,6 +18,8 @@ def test_a_key_of_another_length_is_refused() -> None:
 def test_the_same_person_has_the_same_pseudonym_under_one_key_only() -> None:
     assert NAMES.patient("4711") == NAMES.patient(" 4711 ") != OTHERS.patient("4711")
     assert NAMES.patient("4711") != NAMES.patient("4711", "North")
+    own = Pseudonymiser(bytes(range(32)), issuer="North")
+    assert own.patient("4711", "North") == own.patient("4711") == NAMES.patient("4711") != own.patient("4711", "South")
     assert NAMES.site("General  Hospital") == NAMES.site("general hospital") != OTHERS.site("general hospital")
 
 

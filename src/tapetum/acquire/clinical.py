@@ -166,7 +166,7 @@ def _row(row: Mapping[str, str], mapping: TableMapping, names: Pseudonymiser, so
     roles = {role: row.get(column, "") for role, column in mapping.columns.items()}
     if not roles.get("patient"):
         raise RejectedInput("invalid-row", "a row without patient")
-    patient_key = names.patient(roles["patient"])
+    patient_key = names.patient(roles["patient"], mapping.patient_issuer)
     effective_at = _shifted(roles.get("date", ""), patient_key, names)
     own = words_of(roles["patient"]) | words_of(roles.pop("name", ""))
     found: dict[str, list[Observation]] = {"patient": [], "image": []}

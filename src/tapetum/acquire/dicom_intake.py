@@ -83,14 +83,16 @@ class DicomIntake:
         site = self._policy.site or (self._names.site(institution) if institution else "")
         if self._catalogue.known([digest]):
             header = deidentify(found.header, self._names)
-            return _instance(header, _attributes(header, found.stored_syntax), site, digest), False
+            return _instance(
+                header, header.text("PatientID"), _attributes(header, found.stored_syntax), site, digest
+            ), False
         _refuse_what_is_no_image(found)
         self._refuse_what_shows_names(found)
         header = deidentify(found.header, self._names)
         blob, size = self._put(header, found)
         attributes = _attributes(header, found.stored_syntax)
         attributes["pixel_digest"] = found.pixel_digest() if found.has_pixels else blob
-        return _instance(header, attributes, site, digest, blob=blob, size_bytes=size), True
+        return _instance(header, header.text("PatientID"), attributes, site, digest, blob=blob, size_bytes=size), True
 
     def _as_it_came(self, file: BinaryIO, place: Path | None) -> Instance:
         """Keep the bytes; only damage is a reason not to. Whether they were there already, the catalogue tells."""
@@ -106,7 +108,9 @@ class DicomIntake:
         attributes = _attributes(found.header, found.transfer_syntax)
         attributes["pixel_digest"] = found.pixel_digest() if found.has_pixels else blob
         site = self._policy.site or found.header.text("InstitutionName")
-        return _instance(found.header, attributes, site, blob, blob=blob, size_bytes=size)
+        return _instance(
+            found.header, _patient_key(found.header, self._names), attributes, site, blob, blob=blob, size_bytes=size
+        )
 
     def _refuse_what_shows_names(self, found: dicom.DicomObject) -> None:
         if may_show_identity(found.header) and not self._policy.allow_burned_in:
@@ -133,7 +137,14 @@ class DicomIntake:
 
 
 def _instance(
-    header: Header, attributes: dict[str, str], site: str, digest: str, *, blob: str = "", size_bytes: int = 0
+    header: Header,
+    patient_key: str,
+    attributes: dict[str, str],
+    site: str,
+    digest: str,
+    *,
+    blob: str = "",
+    size_bytes: int = 0,
 ) -> Instance:
     """The row of an object. What shows nothing (a report, a presentation state) is neither image nor mask."""
     sop_class = attributes["SOPClassUID"]
@@ -145,7 +156,7 @@ def _instance(
         sop_instance_uid=header.text("SOPInstanceUID"),
         series_instance_uid=header.text("SeriesInstanceUID"),
         study_instance_uid=header.text("StudyInstanceUID"),
-        patient_key=_patient_key(header),
+        patient_key=patient_key,
         blob=blob,
         source_digest=digest,
         format="dicom",
@@ -155,12 +166,12 @@ def _instance(
     )
 
 
-def _patient_key(header: Header) -> str:
+def _patient_key(header: Header, names: Pseudonymiser) -> str:
     """The Patient ID with its issuer; an object without one belongs to nobody but its own study."""
-    patient_id, issuer = header.text("PatientID"), header.text("IssuerOfPatientID")
+    patient_id = header.text("PatientID")
     if not patient_id:
         return f"study:{header.text('StudyInstanceUID')}"
-    return f"{patient_id}^^^{issuer}" if issuer else patient_id
+    return names.patient(patient_id, header.text("IssuerOfPatientID"))
 
 
 def _name_of(header: Header) -> str:

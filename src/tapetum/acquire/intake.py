@@ -83,7 +83,7 @@ class Intake:
         facts.setdefault("patient", self._mapping.image.get("patient", ""))
         if not facts.get("patient"):
             raise RejectedInput("unknown-patient")
-        patient_key = self._names.patient(facts["patient"])
+        patient_key = self._names.patient(facts["patient"], self._mapping.patient_issuer)
         with source.open() as file:
             # The same picture of another patient or study is another instance: who it belongs to is not in its bytes.
             digest = self._digest(file, patient_key, facts.get("study", ""))

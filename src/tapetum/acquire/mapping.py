@@ -23,6 +23,9 @@ DICOM says by itself whose it is. A photograph, a NIfTI or a CSV does not: a map
     kind = "text"             # or "number", or "genotype": 0/0, 0/1, 1/1 or a dosage become 0, 1, 2
     level = "image"           # or "patient"
 
+    [table]
+    patient_issuer = ""       # the Issuer of Patient ID (0010,0021) of the table's numbers, when it is not our own
+
     [fhir]                    # what FHIR resources leave open
     patient_identifier_system = "http://hospital.example/mrn"   # whose value is the Patient ID of DICOM
     patient_issuer = ""       # the Issuer of Patient ID (0010,0021), where DICOM objects have one
@@ -88,6 +91,7 @@ class TableMapping:
     separator: str = ","
     missing: tuple[str, ...] = MISSING
     fhir: FhirMapping = field(default_factory=FhirMapping)
+    patient_issuer: str = ""
 
 
 def read_mapping(path: Path) -> TableMapping:
@@ -105,7 +109,7 @@ def read_mapping(path: Path) -> TableMapping:
     _only(tree.get("columns", {}), ROLES, "[columns]")
     _only(tree.get("image", {}), {"modality", "body_part_examined", "site", "patient"}, "[image]")
     _only(tree.get("files", {}), {"pattern", "mask"}, "[files]")
-    _only(tree.get("table", {}), {"separator", "missing"}, "[table]")
+    _only(tree.get("table", {}), {"separator", "missing", "patient_issuer"}, "[table]")
     _words(tree)
     if tree.get("columns") and "patient" not in tree["columns"]:
         raise InvalidStudy("[columns] names no patient", hint='add patient = "<column>"')
@@ -120,6 +124,7 @@ def read_mapping(path: Path) -> TableMapping:
         separator=tree.get("table", {}).get("separator", ","),
         missing=tuple(tree.get("table", {}).get("missing", MISSING)),
         fhir=_fhir(tree.get("fhir", {})),
+        patient_issuer=tree.get("table", {}).get("patient_issuer", ""),
     )
 
 
@@ -197,6 +202,8 @@ def _words(tree: Mapping[str, Any]) -> None:
     separator, missing = tree.get("table", {}).get("separator", ","), tree.get("table", {}).get("missing", [])
     if not isinstance(separator, str) or len(separator) != 1:
         raise InvalidStudy("[table] separator must be one character", hint=r'write separator = ";" or "\t"')
+    if not isinstance(tree.get("table", {}).get("patient_issuer", ""), str):
+        raise InvalidStudy("[table] patient_issuer must be a text", hint="put it in quotes")
     if not isinstance(missing, list) or not all(isinstance(word, str) for word in missing):
         raise InvalidStudy("[table] missing must be a list of texts", hint='write missing = ["", "NA"]')
 

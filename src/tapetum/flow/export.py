@@ -26,7 +26,7 @@ from tapetum.flow import bids_folder
 from tapetum.flow.workspace import Workspace
 from tapetum.formats import bids, dicom_out, nifti_out
 from tapetum.formats.vendor import add_standard
-from tapetum.model import Image, Instance, Series
+from tapetum.model import Image, Instance, Query, Series
 from tapetum.standardise import open_dataset
 from tapetum.store import write_zarr
 
@@ -34,6 +34,7 @@ __all__ = ["Exported", "Form", "export", "select"]
 
 Form = Literal["nifti", "dicom", "zarr"]
 CHUNK = 1 << 20
+NAMED_BY = ("SeriesInstanceUID", "StudyInstanceUID", "patient_key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +59,17 @@ def select(workspace: Workspace, names: Sequence[str], *, modality: str = "") ->
     ------
     NotFound : a name is that of no series, study or patient of the workspace.
     """
-    found = workspace.catalogue.series()
+    if not names:
+        return sorted(workspace.catalogue.series(Query("series", {"Modality": modality})), key=_order)
+    wanted: dict[str, Series] = {}
     for name in names:
-        if not any(name in _names_of(series) for series in found):
+        named = [series for level in NAMED_BY for series in workspace.catalogue.series(Query("series", {level: name}))]
+        # A patient's own number may hold what is a wildcard or a separator in a query.
+        found = {series.series_instance_uid: series for series in named if name in _names_of(series)}
+        if not found:
             raise NotFound("no such series, study or patient", hint="list them: tapetum series", name=name)
-    wanted = [series for series in found if not names or _names_of(series) & set(names)]
-    return sorted((series for series in wanted if modality in ("", series.modality)), key=_order)
+        wanted |= found
+    return sorted((series for series in wanted.values() if modality in ("", series.modality)), key=_order)
 
 
 def export(

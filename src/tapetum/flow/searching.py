@@ -21,7 +21,6 @@ __all__ = ["as_table", "fulfilling", "pages", "question", "snake"]
 
 PAGE = 1000
 NAMED = {
-    "PatientID": "patient_key",
     "NumberOfPatientRelatedStudies": "studies",
     "NumberOfStudyRelatedSeries": "series",
     "NumberOfStudyRelatedInstances": "study_instances",
@@ -103,7 +102,10 @@ def fulfilling(observations: pl.DataFrame, quality: str) -> set[str]:
 def as_table(level: Level, rows: list[Row]) -> pl.DataFrame:
     """Matches as a table: several values of one attribute are joined by backslashes, as DICOM writes them."""
     types = {name: pl.Int64 if name in COUNTS else pl.String for name in FIRST[level]}
-    made = [{NAMED.get(keyword) or snake(keyword): _cell(value) for keyword, value in row.items()} for row in rows]
+    made = [
+        {NAMED.get(keyword) or snake(keyword): _cell(value) for keyword, value in row.items() if keyword != "PatientID"}
+        for row in rows
+    ]  # the patient's key says the number, too
     table = pl.DataFrame(schema=types)
     return pl.concat([table, pl.DataFrame(made, infer_schema_length=None)], how="diagonal") if made else table
 

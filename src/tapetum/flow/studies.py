@@ -19,6 +19,7 @@ from tapetum.errors import InvalidStudy, TapetumError
 from tapetum.flow import stages
 from tapetum.flow.workspace import Workspace
 from tapetum.learn import Prediction, Study, StudyResult
+from tapetum.model import Query
 from tapetum.report import MontageTile
 
 __all__ = ["OnStudy", "StudyRun", "check_study", "run_study"]
@@ -133,7 +134,7 @@ def _folder(workspace: Workspace, name: str) -> Path:
 
 def _intake(workspace: Workspace) -> dict[str, int]:
     """Files by how they ended, over the life of the workspace."""
-    stored = sum(series.instances for series in workspace.catalogue.series())
+    stored = workspace.catalogue.count(Query("instance"))
     return {"stored": stored, **Counter(row.code for row in workspace.catalogue.rejected())}
 
 

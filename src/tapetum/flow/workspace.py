@@ -19,9 +19,9 @@ from tapetum import acquire, settings
 from tapetum.describe import RECIPES
 from tapetum.errors import InvalidQuery, InvalidStudy, NotFound
 from tapetum.flow import searching, stages
-from tapetum.model import Image, Level, Region, Series
+from tapetum.model import Image, Level, Query, Region, Series
 from tapetum.ports import Engine
-from tapetum.protect import KEY_BYTES, Pseudonymiser, silence_parsers
+from tapetum.protect import KEY_BYTES, Pseudonymiser, RealNames, silence_parsers
 from tapetum.settings import Settings
 from tapetum.store import (
     CohortTable,
@@ -48,6 +48,9 @@ SERIES_SCHEMA = {
 
 SERIAL_BELOW = 8
 
+PATIENTS_AT_ONCE = 200
+"""Of so many patients the masks are asked for in one question."""
+
 
 class Workspace:
     """An existing workspace; `Workspace.create` makes one.
@@ -70,7 +73,9 @@ class Workspace:
         # Fewer items than this are done in this process: starting workers costs more than it gains.
         self.serial_below = SERIAL_BELOW
         self.settings: Settings = settings.load(self.folder, flags=flags)
-        self.names = Pseudonymiser(_read_key(self.folder / self.settings.protect_key_file))
+        names = Pseudonymiser if self.settings.protect_deidentify else RealNames
+        key = _read_key(self.folder / self.settings.protect_key_file)
+        self.names = names(key, issuer=self.settings.acquire_issuer)
         url = self.settings.store_blobs_url
         self.blobs = LinkedBlobs(self.folder / "links", S3Blobs(url) if url else LocalBlobs(self.folder / "blobs"))
         self.catalogue = JournalledCatalogue(
@@ -194,7 +199,8 @@ class Workspace:
 
     def regions(self, series_instance_uid: str) -> list[Region]:
         """The masks that refer to a series, on its grid."""
-        task = self._task(self.catalogue.one(series_instance_uid), self._masks())
+        series = self.catalogue.one(series_instance_uid)
+        task = self._task(series, self._masks([series]))
         return stages.load_regions(task, stages.load_image(task, self.blobs, self.volumes), self.blobs)
 
     def standardise(
@@ -223,16 +229,17 @@ class Workspace:
         return self._run(recipe, stage, self._of(modality, only), on_progress)
 
     def _of(self, modality: str, only: Iterable[Series] | None) -> list[Series]:
-        wanted = self.catalogue.series() if only is None else only
-        return [series for series in wanted if modality in ("", series.modality)]
+        if only is None:
+            return self.catalogue.series(Query("series", {"Modality": modality, "role": "image"}))
+        return [series for series in only if modality in ("", series.modality) and series.role == "image"]
 
     def _run(
         self, name: str, stage: stages.Stage, wanted: list[Series], on_progress: stages.OnStage
     ) -> stages.StageTally:
-        """Run a stage over the series that are new to it, or changed, writing results down a batch at a time."""
+        """Run a stage over the images that are new to it, or changed, writing results down a batch at a time."""
         done = self.observation_table.done(stage.method)
-        masks = self._masks() if stage.uses_masks else {}
-        images = [self._task(series, masks) for series in wanted if series.role == "image"]
+        masks = self._masks(wanted) if stage.uses_masks else {}
+        images = [self._task(series, masks) for series in wanted]
         tasks = [task for task in images if (task.series.series_instance_uid, task.source) not in done]
         tally = stages.StageTally(name, total=len(images), skipped=len(images) - len(tasks))
         engine: Engine = SerialEngine() if len(tasks) < self.serial_below else ProcessEngine(self._workers())
@@ -253,17 +260,20 @@ class Workspace:
     def _workers(self) -> int:
         return self.settings.compute_workers or os.cpu_count() or 1
 
-    def _masks(self) -> dict[str, list[Series]]:
-        """Image series UID -> the masks that refer to it, or, naming no series, share its patient and frame."""
-        everything = self.catalogue.series()
+    def _masks(self, images: list[Series]) -> dict[str, list[Series]]:
+        """Image series UID -> the masks of its patient that refer to it, or, naming no series, share its frame."""
+        by_patient: dict[str, list[Series]] = {}
+        for image in images:
+            by_patient.setdefault(image.patient_key, []).append(image)
         found: dict[str, list[Series]] = {}
-        for mask in (series for series in everything if series.role == "mask"):
-            referenced = mask.attributes.get("ReferencedSeriesInstanceUID")
-            uids = [referenced] if referenced else [
-                image.series_instance_uid for image in everything if image.role == "image" and _share_space(mask, image)
-            ]  # fmt: skip
-            for uid in uids:
-                found.setdefault(str(uid), []).append(mask)
+        patients = sorted(by_patient)
+        for start in range(0, len(patients), PATIENTS_AT_ONCE):
+            some = "\\".join(patients[start : start + PATIENTS_AT_ONCE])
+            asked = Query("series", {"role": "mask", "patient_key": some})
+            for mask in self.catalogue.series(asked):
+                for image in by_patient.get(mask.patient_key, ()):
+                    if _is_mask_of(mask, image):
+                        found.setdefault(image.series_instance_uid, []).append(mask)
         return found
 
     def _task(self, series: Series, masks: Mapping[str, list[Series]]) -> stages.Task:
@@ -277,10 +287,13 @@ class Workspace:
         )
 
 
-def _share_space(mask: Series, image: Series) -> bool:
+def _is_mask_of(mask: Series, image: Series) -> bool:
+    """Whether a mask of the same patient refers to an image or, naming none, shares its frame of reference."""
+    referenced = mask.attributes.get("ReferencedSeriesInstanceUID")
+    if referenced:
+        return str(referenced) == image.series_instance_uid
     frame = mask.attributes.get("FrameOfReferenceUID")
-    same_frame = frame is not None and frame == image.attributes.get("FrameOfReferenceUID")
-    return same_frame and mask.patient_key == image.patient_key
+    return frame is not None and frame == image.attributes.get("FrameOfReferenceUID")
 
 
 def _flat(series: Series) -> dict[str, Any]:

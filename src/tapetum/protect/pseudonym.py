@@ -30,14 +30,16 @@ MIN_SHIFT_DAYS, MAX_SHIFT_DAYS = 30, 3650
 class Pseudonymiser:
     """Makes pseudonyms with one secret key of 32 bytes.
 
+    ``issuer`` is the own Issuer of Patient ID: a number that names none is one of its numbers.
+
     >>> Pseudonymiser(bytes(32)).patient("4711") == Pseudonymiser(bytes(32)).patient(" 4711 ")
     True
     """
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, *, issuer: str = "") -> None:
         if len(key) != KEY_BYTES:
             raise ValueError(f"the key has {KEY_BYTES} bytes")
-        self._key = key
+        self._key, self._issuer = key, issuer.strip()
         # One purpose, one key: these are derived, so that pseudonyms, seals and digests never share a secret.
         self._sealing = AESGCM(self._mac("seal", ""))
         self._recognising = self._mac("source", "")
@@ -47,7 +49,11 @@ class Pseudonymiser:
 
     def patient(self, patient_id: str, issuer: str = "") -> str:
         """``P-`` and 16 base32 characters (80 bits) for a Patient ID (0010,0020) of an issuer (0010,0021)."""
-        return "P-" + _base32(self._mac("patient", f"{issuer.strip()}\0{patient_id.strip()}"))[:16]
+        return "P-" + _base32(self._mac("patient", f"{self.foreign(issuer)}\0{patient_id.strip()}"))[:16]
+
+    def foreign(self, issuer: str) -> str:
+        """An issuer that is not the own one; empty for the own one and for none."""
+        return "" if issuer.strip() == self._issuer else issuer.strip()
 
     def site(self, institution: str) -> str:
         """``S-`` and 8 base32 characters for an institution's name."""

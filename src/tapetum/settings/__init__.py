@@ -60,6 +60,7 @@ class Settings:
     acquire_max_pixels: int = _setting(1 << 28, "largest picture that is unfolded (pixels)")
     acquire_allow_burned_in: bool = _setting(False, "store objects whose pixels may show a name")
     acquire_site: str = _setting("", "name of the institution; empty: a pseudonym of each object's own")
+    acquire_issuer: str = _setting("", "Issuer of Patient ID whose numbers those are that name no issuer")
     protect_key_file: str = _setting("key", "file with the 32 byte key of the pseudonyms, relative to the workspace")
     protect_deidentify: bool = _setting(True, "replace identities on the way in; off: an archive that stays inside")
     store_blobs_url: str = _setting("", "where objects are kept (s3://bucket/prefix); empty: in the workspace")

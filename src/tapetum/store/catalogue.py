@@ -74,10 +74,28 @@ class SqlCatalogue:
             self.database.analyse()
         return ended
 
-    def series(self) -> list[Series]:
-        """Every series, ordered by patient key and UID."""
+    def series(self, query: Query | None = None) -> list[Series]:
+        """Every series, ordered by patient key and UID; with a query of series, its matches in their own order.
+
+        Raises
+        ------
+        InvalidQuery : as `find` does.
+        """
         table = schema.series
-        return self._series(select(table).order_by(table.c.patient_key, table.c.series_instance_uid))
+        if query is None:
+            return self._series(select(table).order_by(table.c.patient_key, table.c.series_instance_uid))
+        if query.level != "series":
+            raise ValueError("a query at the level of series is asked for")
+        statement = keys_of(query, self.database.dialect)
+
+        def look(connection: Connection) -> list[Series]:
+            keys = list(connection.scalars(statement))
+            rows = _by_key(connection, "series", keys)
+            above = _Above(connection)
+            above.add(rows.values())
+            return [above.series(rows[key]) for key in keys if key in rows]
+
+        return self.database.read(look)
 
     def one(self, series_instance_uid: str) -> Series:
         """One series. Raises NotFound."""

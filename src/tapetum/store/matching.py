@@ -10,7 +10,7 @@ import re
 from typing import Any, Literal
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
-from sqlalchemy import Column, ColumnElement, Integer, Text, and_, column, func, or_, select, table
+from sqlalchemy import Column, ColumnElement, Integer, Text, and_, column, func, not_, or_, select, table
 
 from tapetum.errors import InvalidQuery
 from tapetum.store import schema
@@ -75,13 +75,26 @@ def matches(keyword: str, place: ColumnElement[Any], asked: str, dialect: Dialec
     values = [one for one in values if one]
     if isinstance(place.type, Integer):
         return place.in_([_whole(keyword, one) for one in values])
-    if keyword == "ModalitiesInStudy":
-        return or_(*(_like(place, f"*\\{one}\\*", dialect) for one in values))
+    if keyword in ("ModalitiesInStudy", "PatientID"):
+        among = _modality if keyword == "ModalitiesInStudy" else _number
+        return or_(*(among(place, one, dialect) for one in values))
     plain = [one for one in values if "*" not in one and "?" not in one]
     found = [_wild(place, one, dialect) for one in values if one not in plain]
     if plain:
         found.append(place == plain[0] if len(plain) == 1 else place.in_(plain))
     return or_(*found)
+
+
+def _modality(place: ColumnElement[Any], asked: str, dialect: Dialect) -> Condition:
+    return _like(place, f"*\\{asked}\\*", dialect)
+
+
+def _number(key: ColumnElement[Any], asked: str, dialect: Dialect) -> Condition:
+    """A Patient ID in the keys of patients, where the issuer may stand behind it: IssuerOfPatientID asks for that."""
+    if "*" in asked or "?" in asked:
+        without_issuer = and_(_wild(key, asked, dialect), not_(_like(key, "*^^^*", dialect)))
+        return or_(without_issuer, _wild(key, f"{asked}^^^*", dialect))
+    return or_(key == asked, and_(key >= f"{asked}^^^", key < f"{asked}^^^{LAST}"))
 
 
 def contains(words: Column[int], text: str, dialect: Dialect) -> Condition:

@@ -166,6 +166,8 @@ def row_of(level: Level, row: Mapping[str, Any]) -> Values:
         value = row[column]
         if value not in (None, ""):
             found[keyword] = tuple(value.split("\\")) if isinstance(value, str) and "\\" in value else value
+    if level == "patient" and (issuer := found.get("IssuerOfPatientID")):
+        found["PatientID"] = row["patient_key"].removesuffix(f"^^^{issuer}")
     for keyword, column in COUNTED[level].items():
         value = row[column]
         found[keyword] = modalities(value) if keyword == "ModalitiesInStudy" else value

@@ -211,7 +211,7 @@ COLUMNS: dict[Level, dict[str, str]] = {
 """Keyword of an attribute -> its own column, by level."""
 
 COUNTED: dict[Level, dict[str, str]] = {
-    "patient": {"NumberOfPatientRelatedStudies": "studies"},
+    "patient": {"NumberOfPatientRelatedStudies": "studies", "patient_key": "patient_key"},
     "study": {
         "ModalitiesInStudy": "modalities",
         "NumberOfStudyRelatedSeries": "series",
@@ -229,7 +229,7 @@ NUMBERS = frozenset(
 """Keywords whose columns are integers."""
 
 
-OWN = frozenset({"site", "format", "role", "pixel_digest"})
+OWN = frozenset({"site", "format", "role", "pixel_digest", "patient_key"})
 """Words of ours among the keywords of DICOM."""
 
 PATIENT = frozenset(

@@ -36,9 +36,10 @@ REFERRED: dict[Level, tuple[str, str]] = {
 
 ALSO: dict[Level, dict[str, str]] = {
     "patient": {},
-    "study": {"PatientID": "patient_key"},
+    "study": {"PatientID": "patient_key", "patient_key": "patient_key"},
     "series": {
         "PatientID": "patient_key",
+        "patient_key": "patient_key",
         "StudyDate": "study_date",
         "StudyTime": "study_time",
         "SOPClassUID": "sop_class_uid",

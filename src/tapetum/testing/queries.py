@@ -211,6 +211,28 @@ class QueryContract:
         assert self.ask(full, "instance", InstanceNumber="1") == ["3", "4"]
         assert self.ask(full, "instance", StudyInstanceUID="2.25.11", SOPClassUID="1.2.3") == ["4"]
 
+    def test_a_patient_id_is_asked_for_without_its_issuer_and_answered_so(self, catalogue: Catalogue) -> None:
+        """DICOM PS3.4 C.2.2.1.1: the issuer is a key of its own; our key of the patient is neither."""
+        for number, key, issuer in ((1, "4711", ""), (2, "4711^^^North", "North"), (3, "47110", "")):
+            said = {**OLD, **CT, **({"IssuerOfPatientID": issuer} if issuer else {})}
+            catalogue.record([_arrival(number, f"2.25.10{number}", f"2.25.1{number}", key, said)])
+        for level in ("patient", "study", "series", "instance"):
+            for asked, keys in (
+                ({"PatientID": "4711"}, {"4711", "4711^^^North"}),
+                ({"PatientID": "4711", "IssuerOfPatientID": "North"}, {"4711^^^North"}),
+                ({"PatientID": "4711^^^North"}, {"4711^^^North"}),
+                ({"PatientID": "*711"}, {"4711", "4711^^^North"}),
+                ({"PatientID": "4?110"}, {"47110"}),
+                ({"PatientID": "*North"}, set()),
+                ({"patient_key": "4711"}, {"4711"}),
+            ):
+                rows = catalogue.find(Query(level, asked))  # type: ignore[arg-type]
+                assert {row["patient_key"] for row in rows} == keys, (level, asked)
+                assert {row["PatientID"] for row in rows} == {key.partition("^")[0] for key in keys}
+        assert len(catalogue.series(Query("series", {"PatientID": "4711"}))) == 2
+        with pytest.raises(ValueError, match="series"):
+            catalogue.series(Query("study"))
+
     def test_a_row_holds_its_level_and_those_above_with_their_counters(self, full: Catalogue) -> None:
         """By keyword; several values are a tuple, numbers are numbers."""
         (study,) = full.find(Query("study", {"StudyInstanceUID": "2.25.11"}))
