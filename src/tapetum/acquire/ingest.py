@@ -125,7 +125,7 @@ def acquire(
     """
     limits = Limits(policy.max_bytes, policy.max_pixels)
     fhir = FhirRun(names, (mapping or TableMapping()).fhir, catalogue, observed)
-    run = _Run(Intake(blobs, catalogue, names, policy, mapping), catalogue, observe, names, fhir)
+    run = _Run(Intake(blobs, catalogue, names, policy, mapping, observe=observe), catalogue, observe, names, fhir)
     total = total_bytes(paths)[1]
     done = 0
     try:

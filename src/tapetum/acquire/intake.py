@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -11,10 +11,11 @@ from tapetum.acquire.clinical import shifted_date
 from tapetum.acquire.dicom_intake import DicomIntake, chunks
 from tapetum.acquire.mapping import TableMapping
 from tapetum.acquire.policy import Policy
+from tapetum.acquire.reports import is_report, measurements
 from tapetum.acquire.walk import SPOOL_BYTES, Source
 from tapetum.errors import RejectedInput
 from tapetum.formats import nifti, nrrd, picture
-from tapetum.model import Arrival, Instance, Rejected
+from tapetum.model import Arrival, Instance, Observation, Rejected
 from tapetum.model.records import Role
 from tapetum.ports import BlobStore, Catalogue
 from tapetum.protect import Pseudonymiser
@@ -23,7 +24,10 @@ __all__ = ["Intake", "Policy", "chunks"]
 
 
 class Intake:
-    """Turns a file into a stored blob and the row that describes it."""
+    """Turns a file into a stored blob and the row that describes it.
+
+    ``observe`` is given the measurements of each structured report; may be called from several threads.
+    """
 
     def __init__(
         self,
@@ -32,9 +36,12 @@ class Intake:
         names: Pseudonymiser,
         policy: Policy,
         mapping: TableMapping | None,
+        *,
+        observe: Callable[[list[Observation]], object] | None = None,
     ) -> None:
         self._blobs, self._catalogue, self._names = blobs, catalogue, names
         self._policy, self._mapping = policy, mapping or TableMapping()
+        self._observe = observe
         self._dicom_intake = DicomIntake(blobs, catalogue, names, policy)
 
     def take(self, source: Source, row: Mapping[str, str] | None) -> Arrival:
@@ -74,8 +81,17 @@ class Intake:
         place = Path(source.locator) if source.on_disk else None
         instance, is_new = self._dicom_intake.take(file, source.size_bytes, place)
         if is_new:
+            if self._observe is not None and is_report(instance):
+                self._note_measurements(instance, self._observe)
             return self._stored(source, instance)
         return Arrival("duplicate", instance=instance, arrived=self._names.digest((), source.locator))
+
+    def _note_measurements(self, report: Instance, observe: Callable[[list[Observation]], object]) -> None:
+        """Before the catalogue knows the report: a run that is killed in between notes the same again."""
+        with self._blobs.open(report.blob) as stored:
+            found = measurements(stored, report)
+        if found:
+            observe(found)
 
     def _by_mapping(self, source: Source, row: Mapping[str, str] | None) -> Arrival:
         """A file that does not say whose it is: the mapping does."""

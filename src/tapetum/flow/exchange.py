@@ -141,7 +141,8 @@ def door_of(workspace: Workspace, on_stored: Callable[[Arrival], object] = lambd
         site=settings.acquire_site,
         deidentify=settings.protect_deidentify,
     )
-    intake = Intake(workspace.blobs, workspace.catalogue, workspace.names, policy, None)
+    observe = workspace.observation_table.append
+    intake = Intake(workspace.blobs, workspace.catalogue, workspace.names, policy, None, observe=observe)
     return Door(intake, workspace.catalogue, on_stored=on_stored)
 
 

@@ -17,7 +17,10 @@ from pydicom import Dataset
 from tapetum.formats.damage import parsing
 from tapetum.model import Code, Observation
 
-__all__ = ["is_report", "read"]
+__all__ = ["CLASSES", "is_report", "read"]
+
+CLASSES = "1.2.840.10008.5.1.4.1.1.88."
+"""How the UIDs of all classes of reports begin."""
 
 DEEPEST = 60  # levels: a report that is deeper is no report
 TRACKING = ("112039", "112040")  # Tracking Identifier, Tracking Unique Identifier
@@ -39,7 +42,7 @@ class Context:
 
 def is_report(dataset: Dataset) -> bool:
     """Whether an object is a Structured Report (any storage class of them)."""
-    return str(dataset.get("SOPClassUID", "")).startswith("1.2.840.10008.5.1.4.1.1.88.")
+    return str(dataset.get("SOPClassUID", "")).startswith(CLASSES)
 
 
 def read(dataset: Dataset) -> list[Observation]:

@@ -226,7 +226,7 @@ class QueryContract:
                 ({"PatientID": "*North"}, set()),
                 ({"patient_key": "4711"}, {"4711"}),
             ):
-                rows = catalogue.find(Query(level, asked))  # type: ignore[arg-type]
+                rows = catalogue.find(Query(level, asked))
                 assert {row["patient_key"] for row in rows} == keys, (level, asked)
                 assert {row["PatientID"] for row in rows} == {key.partition("^")[0] for key in keys}
         assert len(catalogue.series(Query("series", {"PatientID": "4711"}))) == 2
