@@ -20,7 +20,7 @@ from tapetum.acquire.walk import Source
 from tapetum.dimse import Archive, Peer, Rules, Server
 from tapetum.dimse.pdu import AssociateRequest, Proposal
 from tapetum.model import Arrival
-from tapetum.protect import Pseudonymiser
+from tapetum.protect import RealNames
 from tapetum.store import LocalBlobs, SqlCatalogue
 from tapetum.testing import dicom_series, to_bytes
 
@@ -164,7 +164,7 @@ def hospital(tmp_path: Path) -> Iterator[Callable[..., Hospital]]:
         if files is None:
             files = two_patients(tmp_path / "sent")
         catalogue, blobs = SqlCatalogue(f"sqlite:///{tmp_path / 'hospital.db'}"), LocalBlobs(tmp_path / "kept")
-        intake = Intake(blobs, catalogue, Pseudonymiser(bytes(32)), Policy(deidentify=False), None)
+        intake = Intake(blobs, catalogue, RealNames(bytes(32)), Policy(deidentify=False), None)
         door = Door(intake, catalogue)
         for path in files:
             data = path.read_bytes()

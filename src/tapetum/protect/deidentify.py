@@ -39,6 +39,15 @@ MAX_AGE_YEARS = 89  # HIPAA 45 CFR 164.514(b)(2)(i)(C): ages over 89 are identif
 NUMBER_VRS = frozenset({"DS", "IS"})
 TIME = re.compile(r"\d{2}:?(\d{2}:?(\d{2}(\.\d{1,6})?)?)?\s*")
 TIME_OF_DAY_AND_ZONE = re.compile(r"(\d{2}){0,3}(\.\d{1,6})?([+-]\d{4})?\s*")
+TYPE_2 = {
+    "StudyDate": "DA",
+    "StudyTime": "TM",
+    "Manufacturer": "LO",
+    "PositionReferenceIndicator": "LO",
+    "StructureSetDate": "DA",
+    "StructureSetTime": "TM",
+    "ContentCreatorName": "PN",
+}
 EMPTY_TYPE_2 = {"PatientBirthDate": "DA", "ReferringPhysicianName": "PN", "AccessionNumber": "SH", "StudyID": "SH"}
 METHOD = "tapetum policy: DICOM PS3.15 Annex E, default deny"
 METHOD_CODES = (
@@ -119,6 +128,11 @@ def deidentify(header: Header, names: Pseudonymiser) -> Header:
     out[tag_of("PatientName")] = text_element("PN", patient.key)
     for keyword, vr in EMPTY_TYPE_2.items():
         out[tag_of(keyword)] = vr, b""
+    for keyword, vr in TYPE_2.items():  # what may be empty must still be there (PS3.5 7.4.3)
+        if header.has(keyword) and not out.has(keyword):
+            out[tag_of(keyword)] = vr, b""
+    if header.has("StructureSetLabel"):  # of type 1, and words of a person: it gets others (PS3.15 Table E.1-1, D)
+        out[tag_of("StructureSetLabel")] = text_element("SH", "STRUCTURES")
     if age := header.text("PatientAge"):
         out[tag_of("PatientAge")] = text_element("AS", _capped_age(age))
     out[tag_of("PatientIdentityRemoved")] = text_element("CS", "YES")
