@@ -53,7 +53,8 @@ class Rejected:
     """One file that could not be used.
 
     ``locator`` is the place it came from, sealed with the workspace's key. ``blob`` names the bytes when they were kept
-    all the same: those of an object that contradicts a stored one.
+    all the same: those of an object that contradicts a stored one. ``arrived`` is that of its `Arrival`, or the blob of
+    an object in conflict, which stays whatever comes from its place later.
     """
 
     arrived: str
