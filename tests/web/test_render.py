@@ -162,6 +162,16 @@ def test_a_picture_that_does_not_change_is_not_sent_twice(hospital: Any, ct: dic
     assert hospital.get(f"{ct['instance']}/rendered?window=1,3", **etag).status_code == 200
 
 
+@pytest.mark.parametrize("level", ["study", "series"])
+def test_pictures_of_what_may_grow_are_asked_for_again(hospital: Any, ct: dict[str, str], level: str) -> None:
+    for what in ("rendered", "thumbnail"):
+        first = hospital.get(f"{ct[level]}/{what}")
+        assert first.headers["Cache-Control"] == "private, no-cache"
+        again = hospital.get(f"{ct[level]}/{what}", **{"If-None-Match": first.headers["ETag"]})
+        assert again.status_code == 304
+    assert "immutable" in hospital.get(f"{ct['instance']}/rendered").headers["Cache-Control"]
+
+
 def test_what_is_no_picture_and_what_is_not_there_is_not_found(hospital: Any) -> None:
     for path in ("/studies/1.2/thumbnail", "/studies/1.2/series/3/thumbnail", "/studies/1.2/rendered"):
         assert hospital.get(path).status_code == 404

@@ -25,7 +25,7 @@ from tapetum.model import Instance
 from tapetum.ports import BlobStore
 from tapetum.standardise.greyrange import rescale_of
 from tapetum.web.accept import Accepted, Offer
-from tapetum.web.answer import IMMUTABLE, accept_of, etag_of, unchanged
+from tapetum.web.answer import IMMUTABLE, REVALIDATE, accept_of, etag_of, unchanged
 from tapetum.web.archive import PREFIX, archive_of
 from tapetum.web.frames import Frames, opened
 from tapetum.web.retrieve import INSTANCE, SERIES, STUDY, answer_parts, frame_numbers, instances_of, one_of
@@ -96,13 +96,13 @@ def frame_rendered(request: Request, study: str, series: str, instance: str, num
 @router.get(f"{STUDY}/thumbnail", summary="Thumbnail of a study")
 def study_thumbnail(request: Request, study: str) -> Response:
     """A small picture from the middle of a study."""
-    return _small(request, one_of(request, study), 0)
+    return _small(request, one_of(request, study), 0, cache=REVALIDATE)
 
 
 @router.get(f"{SERIES}/thumbnail", summary="Thumbnail of a series")
 def series_thumbnail(request: Request, study: str, series: str) -> Response:
     """A small picture from the middle of a series."""
-    return _small(request, one_of(request, study, series), 0)
+    return _small(request, one_of(request, study, series), 0, cache=REVALIDATE)
 
 
 @router.get(f"{INSTANCE}/thumbnail", summary="Thumbnail of an instance")
@@ -243,19 +243,19 @@ def _only(numbers: str) -> int:
     return found[0]
 
 
-def _small(request: Request, one: Instance, number: int) -> Response:
+def _small(request: Request, one: Instance, number: int, *, cache: str = IMMUTABLE) -> Response:
     view = View.asked(request.query_params)
-    return _one(request, one, number, View(view.window, view.size or THUMBNAIL, view.region, view.quality))
+    return _one(request, one, number, View(view.window, view.size or THUMBNAIL, view.region, view.quality), cache=cache)
 
 
-def _one(request: Request, one: Instance, number: int, view: View) -> Response:
+def _one(request: Request, one: Instance, number: int, view: View, *, cache: str = IMMUTABLE) -> Response:
     """One picture; ``number`` 0 is the middle frame."""
     offer = Accepted(accept_of(request)).choose([Offer(JPEG), Offer(PNG), Offer(JPEG, True), Offer(PNG, True)])
     etag = etag_of(one.blob, str(number), str(offer), repr(view))
-    if (same := unchanged(request, etag, cache=IMMUTABLE)) is not None:
+    if (same := unchanged(request, etag, cache=cache)) is not None:
         return same
     data = next(_drawn(archive_of(request).workspace.blobs, one, view, offer.media, number))
-    return answer_parts(request, offer, iter([(offer.media, [data])]), etag, IMMUTABLE)
+    return answer_parts(request, offer, iter([(offer.media, [data])]), etag, cache)
 
 
 def _all(request: Request, found: list[Instance]) -> Response:
@@ -273,7 +273,9 @@ def _all(request: Request, found: list[Instance]) -> Response:
                 continue
 
     etag = etag_of(str(offer), repr(view), *(one.blob for one in found))
-    return answer_parts(request, offer, parts(), etag, IMMUTABLE, whole=False)
+    if (same := unchanged(request, etag, cache=REVALIDATE)) is not None:
+        return same
+    return answer_parts(request, offer, parts(), etag, REVALIDATE, whole=False)
 
 
 def _drawn(blobs: BlobStore, one: Instance, view: View, media: str, number: int | None) -> Iterator[bytes]:
