@@ -6,10 +6,11 @@ import pytest
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
-from tapetum.errors import NotFound
+from tapetum.errors import NotFound, RejectedInput
 from tapetum.formats import dicom
+from tapetum.store import LocalBlobs
 from tapetum.testing import dicom_series, enhanced, segmentation, structure_set, to_bytes
-from tapetum.web.frames import Frames
+from tapetum.web.frames import Frames, Layout, Layouts
 
 
 def frames_of(data: bytes) -> Frames:
@@ -56,3 +57,33 @@ def test_an_object_without_pixels_has_no_frames() -> None:
     images = dicom_series(slices=2)
     with pytest.raises(NotFound, match="no pixels"):
         frames_of(to_bytes(structure_set(images, centre_mm=(0.0, 0.0, 0.0), radii_mm=(5.0, 5.0, 5.0))))
+
+
+def test_a_frame_is_read_from_where_the_layout_says_and_no_further(tmp_path: Path) -> None:
+    planes = dicom_series(slices=3, noise=10.0)
+    data, blobs = to_bytes(enhanced(planes)), LocalBlobs(tmp_path)
+    layout = frames_of(data).layout(blobs.put(data))
+    assert layout is not None
+    assert [layout.read(blobs, number) for number in (3, 2, 1)] == [each.PixelData for each in planes]
+    for number in (0, 4):
+        with pytest.raises(NotFound, match="no such frame"):
+            layout.read(blobs, number)
+    with pytest.raises(RejectedInput):
+        Layout(layout.blob, len(data) - 10, 20, 1).read(blobs, 1)
+    with pytest.raises(NotFound, match="missing"):
+        Layout("0" * 64, 0, 1, 1).read(blobs, 1)
+
+
+@pytest.mark.parametrize("name", ["SC_rgb_rle_2frame.dcm", "liver_expb_1frame.dcm", "MR_small_bigendian.dcm"])
+def test_frames_that_are_not_kept_as_they_are_wanted_have_no_layout(name: str) -> None:
+    # Compressed; one bit a pixel has one when a frame ends with a byte; big endian.
+    data = Path(str(get_testdata_file(name))).read_bytes()
+    found = frames_of(data).layout("0" * 64)
+    assert (found is None) == (name != "liver_expb_1frame.dcm")
+
+
+def test_only_so_many_layouts_are_remembered() -> None:
+    layouts, one = Layouts(most=2), Layout("0" * 64, 0, 1, 1)
+    for uid in "abc":
+        layouts.put((uid,), one)
+    assert [layouts.get((uid,)) is one for uid in "abc"] == [False, True, True]

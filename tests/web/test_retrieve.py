@@ -85,6 +85,16 @@ def test_frames_are_numbers_from_one(hospital: Any, ct: dict[str, str], numbers:
     assert hospital.get(f"{ct['instance']}/frames/{numbers}").status_code == status
 
 
+def test_the_same_frame_is_answered_alike_the_second_time(hospital: Any, ct: dict[str, str]) -> None:
+    answers = [hospital.get(f"{ct['instance']}/frames/1", accept="application/octet-stream") for _ in range(2)]
+    assert answers[0].content == answers[1].content
+    assert answers[0].headers["ETag"] == answers[1].headers["ETag"]
+    again = {"If-None-Match": answers[0].headers["ETag"]}
+    assert hospital.get(f"{ct['instance']}/frames/1", accept="application/octet-stream", **again).status_code == 304
+    assert hospital.get(f"{ct['instance']}/frames/2").status_code == 404
+    assert hospital.get(f"{ct['instance']}/frames/1", accept="image/gif").status_code == 406
+
+
 def test_frames_of_one_object_come_in_the_order_asked(make_client: Callable[..., Any]) -> None:
     client = make_client()
     planes = dicom_series(slices=4, rows=8, columns=8, noise=20.0)

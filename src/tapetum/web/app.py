@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from html import escape
@@ -18,7 +19,8 @@ from tapetum.flow import Workspace
 from tapetum.model import Arrival
 from tapetum.web import metadata, render, retrieve, search, stow
 from tapetum.web.answer import HeadAsGet, told
-from tapetum.web.archive import Archive
+from tapetum.web.archive import PREFIX, Archive
+from tapetum.web.direct import Direct
 from tapetum.web.limits import Bounds, Limits
 
 __all__ = ["application"]
@@ -63,9 +65,16 @@ def application(
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(ClientDisconnect, told)
+    app.add_middleware(Direct, routes=DIRECT)
     app.add_middleware(HeadAsGet)
     app.add_middleware(Limits, bounds=bounds or Bounds())
     return app
+
+
+DIRECT = (
+    ("GET", retrieve.FRAME, retrieve.frame),
+    ("POST", re.compile(f"{PREFIX}/studies"), stow.store),
+)
 
 
 async def _health() -> dict[str, str]:

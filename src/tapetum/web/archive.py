@@ -13,21 +13,29 @@ from tapetum.acquire import Door
 from tapetum.flow import Workspace
 from tapetum.flow.exchange import door_of
 from tapetum.model import Arrival
+from tapetum.web.frames import Layouts
 
 __all__ = ["Archive", "archive_of", "base_url"]
 
 PREFIX = "/dicom-web"
 INTAKE_THREADS = 4
 MOST_BATCHES_AT_ONCE = 8
+READING_THREADS = 8
 
 
 @dataclass
 class Archive:
-    """A workspace that is being served. ``batches`` bounds how many objects wait for a thread, over all requests."""
+    """A workspace that is being served.
+
+    ``batches`` bounds how many objects wait for a thread, over all requests. ``layouts`` knows where frames lie
+    that were asked for lately.
+    """
 
     workspace: Workspace
     door: Door
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(INTAKE_THREADS, "intake"))
+    readers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(READING_THREADS, "reader"))
+    layouts: Layouts = field(default_factory=Layouts)
     batches: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_BATCHES_AT_ONCE))
 
     @classmethod
@@ -37,6 +45,7 @@ class Archive:
 
     def close(self) -> None:
         """Write down what was taken."""
+        self.readers.shutdown()
         self.pool.shutdown()
         self.door.close()
 

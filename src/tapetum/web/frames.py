@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, BinaryIO
 
@@ -20,9 +22,59 @@ from tapetum.formats.foreign import to_pydicom
 from tapetum.model import Instance
 from tapetum.ports import BlobStore
 
-__all__ = ["Frames", "opened"]
+__all__ = ["Frames", "Layout", "Layouts", "opened"]
 
 PIXEL_DATA = 0x7FE00010
+MOST_LAYOUTS = 16384
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the frames of an object lie in its blob: ``count`` of ``size`` bytes each, from ``start`` on."""
+
+    blob: str
+    start: int
+    size: int
+    count: int
+
+    def read(self, blobs: BlobStore, number: int) -> bytes:
+        """One frame, numbered from 1, and nothing else of the blob.
+
+        Raises
+        ------
+        NotFound : no such frame, or the bytes are gone.
+        RejectedInput : truncated (the disk has lost some).
+        """
+        if not 1 <= number <= self.count:
+            raise NotFound("no such frame", hint=f"there are {self.count}")
+        with _file_of(blobs, self.blob) as file:
+            file.seek(self.start + self.size * (number - 1))
+            data = file.read(self.size)
+        if len(data) != self.size:
+            raise RejectedInput("truncated", "the stored object ends within the frame")
+        return data
+
+
+class Layouts:
+    """The layouts of the objects that were asked for lately, by their UIDs. Threads may share it.
+
+    An object under a UID never changes, so a layout never does.
+    """
+
+    def __init__(self, most: int = MOST_LAYOUTS) -> None:
+        self._kept: dict[tuple[str, ...], Layout] = {}
+        self._most, self._lock = most, threading.Lock()
+
+    def get(self, uids: tuple[str, ...]) -> Layout | None:
+        """What is known of an object."""
+        return self._kept.get(uids)
+
+    def put(self, uids: tuple[str, ...], layout: Layout) -> None:
+        """Remember an object, and forget the one that is known for longest when there are too many."""
+        with self._lock:
+            if len(self._kept) >= self._most:
+                del self._kept[next(iter(self._kept))]
+            self._kept[uids] = layout
 
 
 class Frames:
@@ -40,6 +92,13 @@ class Frames:
         self.syntax = str(found.transfer_syntax)
         self.is_compressed = found.transfer_syntax.is_encapsulated
         self.count = max(1, found.header.integer("NumberOfFrames", 1))
+
+    def layout(self, blob: str) -> Layout | None:
+        """Where the frames lie in the blob; None where they are not one after another as they are wanted."""
+        bits = self._bits
+        if self.is_compressed or self._found.word_bytes > 1 or bits % 8:
+            return None
+        return Layout(blob, self._found.start, bits // 8, self.count)
 
     @cached_property
     def header(self) -> Dataset:
@@ -90,12 +149,17 @@ class Frames:
         except (ValueError, EOFError) as error:
             raise RejectedInput("truncated", "the frame cannot be found among the fragments") from error
 
-    def _native(self, number: int) -> bytes:
-        header, found = self._found.header, self._found
+    @property
+    def _bits(self) -> int:
+        """Of one frame that is not compressed."""
+        header = self._found.header
         values = header.integer("Rows") * header.integer("Columns") * header.integer("SamplesPerPixel", 1)
         if header.text("PhotometricInterpretation") == "YBR_FULL_422":
             values = values * 2 // 3
-        bits = values * header.integer("BitsAllocated", 8)
+        return values * header.integer("BitsAllocated", 8)
+
+    def _native(self, number: int) -> bytes:
+        found, bits = self._found, self._bits
         first = bits * (number - 1)
         if found.word_bytes > 1:
             whole = b"".join(found.pixel_bytes())
@@ -117,9 +181,12 @@ def opened(blobs: BlobStore, instance: Instance) -> Iterator[tuple[BinaryIO, dic
     ------
     NotFound : the catalogue knows it and its bytes are gone.
     """
+    with _file_of(blobs, instance.blob) as file:
+        yield file, dicom.read(file)
+
+
+def _file_of(blobs: BlobStore, blob: str) -> BinaryIO:
     try:
-        file = blobs.open(instance.blob)
+        return blobs.open(blob)
     except KeyError:
         raise NotFound("the bytes of the object are missing", hint="tell the operator: `tapetum verify`") from None
-    with file:
-        yield file, dicom.read(file)

@@ -27,7 +27,7 @@ from tapetum.web.answer import JSON_OFFERS, accept_of, json_answer, uid_in_path
 from tapetum.web.archive import PREFIX, Archive, archive_of, base_url
 from tapetum.web.multipart import Part, PartReader, parse_media_type
 
-__all__ = ["router"]
+__all__ = ["router", "store"]
 
 router = APIRouter(prefix=PREFIX, tags=["STOW-RS"])
 
