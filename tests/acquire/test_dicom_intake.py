@@ -15,7 +15,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
 from tapetum.acquire.dicom_intake import KEPT_ATTRIBUTES, DicomIntake
 from tapetum.acquire.policy import Policy
 from tapetum.errors import RejectedInput
-from tapetum.model import Instance
+from tapetum.model import Arrival, Instance, Rejected
 from tapetum.protect import Pseudonymiser, RealNames
 from tapetum.store import LocalBlobs, SqlCatalogue
 from tapetum.testing import dicom_series, radiograph, segmentation, structure_set, to_bytes, virtual_volume
@@ -72,12 +72,33 @@ def in_syntax(syntax: str, **values: object) -> bytes:
     return out.getvalue()
 
 
+def test_the_same_object_from_a_folder_and_from_a_sender_is_one(tmp_path: Path) -> None:
+    blobs, catalogue = LocalBlobs(tmp_path / "blobs"), SqlCatalogue(f"sqlite:///{tmp_path / 'catalogue.db'}")
+    intake = DicomIntake(blobs, catalogue, RealNames(bytes(32), issuer="Own"), INSIDE)
+    stored, sent, changed = one(), one(), one(KVP="140")
+    sent.file_meta.ImplementationVersionName = "ANOTHER"
+    for data, is_new, outcome in (
+        (to_bytes(stored), True, "stored"),
+        (to_bytes(sent), False, "duplicate"),
+        (to_bytes(stored), True, "duplicate"),  # put again, in case that its bytes were damaged
+        (to_bytes(changed), True, "rejected"),
+    ):
+        instance, found = intake.take(io.BytesIO(data), len(data))
+        assert found is is_new
+        if is_new:
+            spare = Rejected(f"{len(data)}{outcome}", "mixed-series", "", b"", 0)
+            (ended,) = catalogue.record([Arrival("stored", instance, spare, spare.arrived)])
+            assert ended.outcome == outcome
+    assert len(list(blobs.keys())) == 2  # the stored one, and the bytes of the conflict
+    catalogue.close()
+
+
 @pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.1", ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian])
 def test_an_archive_inside_keeps_every_byte_and_the_names(take: Any, syntax: str) -> None:
     data = b"a preamble".ljust(128, b"\0") + in_syntax(syntax)[128:]
     instance, stored = take(data)
     assert stored == data
-    assert instance.blob == instance.source_digest == hashlib.sha256(data).hexdigest()
+    assert instance.blob == hashlib.sha256(data).hexdigest()
     assert instance.sop_instance_uid == one().SOPInstanceUID
     assert instance.patient_key == "PAT-1"
     assert instance.size_bytes == len(data)

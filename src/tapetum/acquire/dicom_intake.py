@@ -6,13 +6,16 @@ for hashing and copying only.  Start reading at `DicomIntake.take`.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from blake3 import blake3
 from pydicom.uid import UID
 
 from tapetum.acquire.policy import Policy
@@ -71,7 +74,7 @@ class DicomIntake:
         if size_bytes <= SPOOL_BYTES:  # small enough to be read from its place once
             file.seek(0)
             file = dicom.Held(file.read())
-        return self._deidentified(file) if self._policy.deidentify else (self._as_it_came(file, place), True)
+        return self._deidentified(file) if self._policy.deidentify else self._as_it_came(file, place)
 
     def _deidentified(self, file: BinaryIO) -> tuple[Instance, bool]:
         file.seek(0)
@@ -94,23 +97,30 @@ class DicomIntake:
         attributes["pixel_digest"] = found.pixel_digest() if found.has_pixels else blob
         return _instance(header, header.text("PatientID"), attributes, site, digest, blob=blob, size_bytes=size), True
 
-    def _as_it_came(self, file: BinaryIO, place: Path | None) -> Instance:
-        """Keep the bytes; only damage is a reason not to. Whether they were there already, the catalogue tells."""
+    def _as_it_came(self, file: BinaryIO, place: Path | None) -> tuple[Instance, bool]:
+        """Keep the bytes; only damage is a reason not to.
+
+        An object is recognised by its data set: a folder and a sender give the same one other file meta information.
+        """
         found = dicom.read(file)
         if not found.has_pixels and _is_image(found.header):
             raise RejectedInput("missing-pixel-data", sop_class=_name_of(found.header))
+        attributes = _attributes(found.header, found.transfer_syntax)
+        pixel_digest = found.pixel_digest() if found.has_pixels else ""
+        whole = blake3(found.header.encoded())
+        digest = whole.update(f"{found.stored_syntax}\0{pixel_digest}".encode()).hexdigest()
+        attributes["pixel_digest"] = pixel_digest or digest
+        site = self._policy.site or found.header.text("InstitutionName")
+        instance = _instance(found.header, _patient_key(found.header, self._names), attributes, site, digest)
+        # The very bytes that are stored are put again, which mends them if they were damaged; others would be nobody's.
+        if self._catalogue.known([digest]) and _sha256(file) not in self._blobs:
+            return instance, False
         file.seek(0)
         if self._policy.link and place is not None:
             blob = cast(LinkStore, self._blobs).link(place)
         else:
             blob = self._blobs.put(file.data if isinstance(file, dicom.Held) else file)
-        size = file.seek(0, io.SEEK_END)
-        attributes = _attributes(found.header, found.transfer_syntax)
-        attributes["pixel_digest"] = found.pixel_digest() if found.has_pixels else blob
-        site = self._policy.site or found.header.text("InstitutionName")
-        return _instance(
-            found.header, _patient_key(found.header, self._names), attributes, site, blob, blob=blob, size_bytes=size
-        )
+        return replace(instance, blob=blob, size_bytes=file.seek(0, io.SEEK_END)), True
 
     def _refuse_what_shows_names(self, found: dicom.DicomObject) -> None:
         if may_show_identity(found.header) and not self._policy.allow_burned_in:
@@ -182,6 +192,11 @@ def _name_of(header: Header) -> str:
 
 def _is_image(header: Header) -> bool:
     return "Image Storage" in _name_of(header) or header.text("SOPClassUID") in (SEGMENTATION, LABEL_MAP)
+
+
+def _sha256(file: BinaryIO) -> str:
+    file.seek(0)
+    return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # typeshed asks for readinto too
 
 
 def _refuse_what_is_no_image(found: dicom.DicomObject) -> None:

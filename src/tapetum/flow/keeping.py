@@ -31,6 +31,7 @@ from tapetum.flow.workspace import CATALOGUE_FILE, Workspace
 from tapetum.formats.sniff import HEAD_BYTES, sniff
 from tapetum.model import Arrival
 from tapetum.ports import BlobStore
+from tapetum.protect import RealNames
 from tapetum.store import replay
 
 __all__ = ["Checked", "Repaired", "repair", "verify"]
@@ -196,7 +197,7 @@ def _described(workspace: Workspace, done: Repaired) -> Iterator[Arrival]:
     """The blobs that neither journal nor catalogue name, described by their own bytes, as if they arrived now."""
     # What is stored is kept as it is: it was de-identified on its way in, if it was to be.
     policy = Policy(deidentify=False, site=workspace.settings.acquire_site, max_bytes=1 << 62)
-    intake = Intake(workspace.blobs, workspace.catalogue, workspace.names, policy, None)
+    intake = Intake(workspace.blobs, workspace.catalogue, RealNames.like(workspace.names), policy, None)
     with tempfile.TemporaryDirectory() as scratch, closing(Ledger(Path(scratch) / STATE_FILE)) as ledger:
         ledger.fill(workspace.blobs, workspace.catalogue)
         for key in ledger.orphans():

@@ -142,9 +142,18 @@ class Workspace:
         )
 
     def quarantine(self) -> list[dict[str, Any]]:
-        """What could not be taken in: code, message and, unsealed with the workspace's key, the place of the file."""
+        """What could not be taken in: code, message and, unsealed with the workspace's key, the place of the file.
+
+        ``blob`` is the key of the bytes that were kept all the same, as of a conflicting instance; else it is empty.
+        """
         return [
-            {"code": row.code, "message": row.message, "file": self.names.unseal(row.locator), "bytes": row.size_bytes}
+            {
+                "code": row.code,
+                "message": row.message,
+                "file": self.names.unseal(row.locator),
+                "bytes": row.size_bytes,
+                "blob": row.blob,
+            }
             for row in self.catalogue.rejected()
         ]
 

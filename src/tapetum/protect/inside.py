@@ -17,6 +17,11 @@ class RealNames(Pseudonymiser):
     '4711^^^North'
     """
 
+    @classmethod
+    def like(cls, names: Pseudonymiser) -> RealNames:
+        """With the same key and issuer: for objects whose identities were replaced before."""
+        return cls(names._key, issuer=names._issuer)
+
     def patient(self, patient_id: str, issuer: str = "") -> str:
         """The Patient ID, with its issuer where that is not the own one."""
         issuer = self.foreign(issuer)
