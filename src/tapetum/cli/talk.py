@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from collections.abc import Iterator
@@ -40,7 +41,12 @@ stderr = Console(stderr=True, highlight=False)
 
 def open_workspace(folder: Path | None, **flags: Any) -> Workspace:
     """The workspace named by the flag, the environment, or the nearest folder above that is one."""
-    return Workspace(folder_of(folder), **flags)
+    opened = Workspace(folder_of(folder), **flags)
+    # Taking objects in makes thousands of short-lived values each, hardly any of them in cycles: to look for cycles at
+    # every 700th takes a seventh of the time (1.45 against 1.7 ms of user CPU an object, 400 slices of 512 x 512).
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+    return opened
 
 
 def folder_of(folder: Path | None) -> Path:
